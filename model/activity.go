@@ -1,0 +1,144 @@
+package model
+
+import (
+	"slices"
+	"time"
+)
+
+// ActivityKind is what sort of meeting an activity is.
+type ActivityKind string
+
+// The kinds of activity; the rule of each is in the comment.
+const (
+	ThemePartyDay             ActivityKind = "theme_party_day"             // 主题党日: 1 a month (支部工作条例 art 16)
+	StudyDay                  ActivityKind = "study_day"                   // 固定学习日: ≥2 days a month (the Opinion, 三(二))
+	BranchAssembly            ActivityKind = "branch_assembly"             // 支部党员大会 (支部工作条例 art 11)
+	BranchCommitteeMeeting    ActivityKind = "branch_committee_meeting"    // 支部委员会会议 (art 12)
+	PartyGroupMeeting         ActivityKind = "party_group_meeting"         // 党小组会 (art 13)
+	PartyLecture              ActivityKind = "party_lecture"               // 党课 (art 16)
+	OrganizationalLifeMeeting ActivityKind = "organizational_life_meeting" // 组织生活会 (教育管理条例 art 17)
+	OtherActivity             ActivityKind = "other"                       // 其他
+)
+
+// ActivityKindNames are the words people use, by kind.
+var ActivityKindNames = map[ActivityKind]string{
+	ThemePartyDay: "主题党日", StudyDay: "固定学习日", BranchAssembly: "支部党员大会", BranchCommitteeMeeting: "支委会",
+	PartyGroupMeeting: "党小组会", PartyLecture: "党课", OrganizationalLifeMeeting: "组织生活会", OtherActivity: "其他",
+}
+
+// ActivityStatus is where an activity stands: draft → published → closed, or
+// cancelled from either of the first two.
+type ActivityStatus string
+
+// The statuses of an activity.
+const (
+	Draft     ActivityStatus = "draft"
+	Published ActivityStatus = "published"
+	Closed    ActivityStatus = "closed"
+	Cancelled ActivityStatus = "cancelled"
+)
+
+// ActivityStatusNames are the words people use, by status.
+var ActivityStatusNames = map[ActivityStatus]string{Draft: "草稿", Published: "已发布", Closed: "已结束", Cancelled: "已取消"}
+
+// AudienceKind is who an activity is for.
+type AudienceKind string
+
+// The audiences.
+const (
+	WholeBranch  AudienceKind = "branch"  // everyone in the branch that day
+	SomeGroups   AudienceKind = "groups"  // the named party groups
+	NamedMembers AudienceKind = "members" // the named members
+)
+
+// Refusals of activities.
+var (
+	ErrActivityNotFound  = &Error{Kind: NotFound, Code: "activity_not_found", Message: "没有这个活动，可能已被撤回，请刷新后再试"}
+	ErrNotConductor      = &Error{Kind: Forbidden, Code: "not_conductor", Message: "只有本支部的书记、委员或小组长可以办理"}
+	ErrWrongStatus       = &Error{Kind: Conflict, Code: "wrong_status", Message: "活动当前的状态不允许这样做，请刷新后再试"}
+	ErrActivityCancelled = &Error{Kind: Conflict, Code: "cancelled", Message: "活动已取消，请留意支部的新通知"}
+	ErrNotPublished      = &Error{Kind: Conflict, Code: "not_published", Message: "活动还没有发布"}
+	ErrActivityStarted   = &Error{Kind: Conflict, Code: "already_started", Message: "活动已经开始，参加范围不能再改"}
+	ErrNotStarted        = &Error{Kind: Conflict, Code: "not_started", Message: "活动还没有开始，不能结束；不再举行的请用“取消”"}
+	ErrWindow            = &Error{Kind: Invalid, Code: "window", Message: "时间不对：应为 开放签到 ≤ 开始 < 结束，签到截止在开始之后"}
+	ErrAudience          = &Error{Kind: Invalid, Code: "audience", Message: "参加范围里有不属于本支部的党小组或党员"}
+	ErrAudienceEmpty     = &Error{Kind: Invalid, Code: "audience_empty", Message: "参加范围里没有人，请先导入名册或改选范围"}
+	ErrTextRisky         = &Error{Kind: Conflict, Code: "text_risky", Message: "标题或内容未通过微信内容安全检查，请修改后再发布"}
+	ErrTextReview        = &Error{Kind: Conflict, Code: "text_review", Message: "标题或内容需要人工复核，请调整措辞后再发布"}
+)
+
+// Place is where an activity is held. Radius, in metres, asks phones whether
+// they are near; zero asks nothing.
+type Place struct {
+	Name      string  `gorm:"column:place" json:"name" maxLength:"100" doc:"地点"`
+	Latitude  float64 `json:"latitude,omitempty" minimum:"-90" maximum:"90" doc:"gcj02"`
+	Longitude float64 `json:"longitude,omitempty" minimum:"-180" maximum:"180" doc:"gcj02"`
+	Radius    int     `json:"radius,omitempty" minimum:"0" maximum:"5000" doc:"metres; 0 asks for no location"`
+}
+
+// Activity is what members attend. Check-in is open in [OpensAt, ClosesAt);
+// from LateAt on it counts as late.
+type Activity struct {
+	ID             uint64         `json:"id"`
+	OrganisationID uint64         `json:"organisation_id"`
+	Kind           ActivityKind   `json:"kind"`
+	Title          string         `json:"title"`
+	Content        string         `json:"content"`
+	Place          Place          `gorm:"embedded" json:"place"`
+	StartsAt       time.Time      `json:"starts_at"`
+	EndsAt         time.Time      `json:"ends_at"`
+	OpensAt        time.Time      `json:"opens_at"`
+	LateAt         time.Time      `json:"late_at"`
+	ClosesAt       time.Time      `json:"closes_at"`
+	CreditHours    float64        `json:"credit_hours"`
+	Audience       AudienceKind   `json:"audience"`
+	OpenToGuests   bool           `json:"open_to_guests"`
+	Status         ActivityStatus `json:"status"`
+	CancelReason   string         `json:"cancel_reason,omitempty"`
+	CodeEpoch      uint32         `json:"-"`
+	Version        int            `json:"version"`
+	CreatedBy      uint64         `json:"-"`
+	PublishedAt    *time.Time     `json:"published_at"`
+	ClosedAt       *time.Time     `json:"closed_at"`
+	CreatedAt      time.Time      `json:"-"`
+	Once           `gorm:"embedded"`
+}
+
+// ActivityTarget names one group or member of an audience that is not the whole branch.
+type ActivityTarget struct {
+	ActivityID uint64 `gorm:"primaryKey;autoIncrement:false"`
+	TargetID   uint64 `gorm:"primaryKey;autoIncrement:false"`
+}
+
+// CheckWindow refuses times that make no sense.
+func (a *Activity) CheckWindow() error {
+	if a.OpensAt.After(a.StartsAt) || !a.StartsAt.Before(a.EndsAt) || a.LateAt.Before(a.StartsAt) || !a.StartsAt.Before(a.ClosesAt) {
+		return ErrWindow
+	}
+	return nil
+}
+
+// StartedAt says whether the meeting has begun: from then on who is expected no longer changes.
+func (a *Activity) StartedAt(now time.Time) bool { return !now.Before(a.StartsAt) }
+
+// Allow refuses an act that the activity's status forbids.
+func (a *Activity) Allow(statuses ...ActivityStatus) error {
+	if slices.Contains(statuses, a.Status) {
+		return nil
+	}
+	if a.Status == Cancelled {
+		return ErrActivityCancelled
+	}
+	return ErrWrongStatus.With("status", a.Status)
+}
+
+// CloseableAt says whether the secretary may close the meeting at now.
+func (a *Activity) CloseableAt(now time.Time) error {
+	if err := a.Allow(Published); err != nil {
+		return err
+	}
+	if !a.StartedAt(now) {
+		return ErrNotStarted
+	}
+	return nil
+}

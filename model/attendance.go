@@ -1,0 +1,187 @@
+package model
+
+import (
+	"math"
+	"time"
+)
+
+// Refusals of a check-in.
+var (
+	ErrCodeInvalid      = &Error{Kind: Conflict, Code: "code_invalid", Message: "二维码无效，请对准会场屏幕重新扫描"}
+	ErrCodeExpired      = &Error{Kind: Conflict, Code: "code_expired", Message: "二维码已更新，请重新扫描屏幕上的新码"}
+	ErrTypedCodeInvalid = &Error{Kind: Conflict, Code: "typed_code_invalid", Message: "签到码不对，请看会场屏幕上的六位数字"}
+	ErrWrongActivity    = &Error{Kind: Conflict, Code: "wrong_activity", Message: "这是另一场活动的二维码，请核对会场"}
+	ErrNotOpenYet       = &Error{Kind: Conflict, Code: "not_open_yet", Message: "签到还没有开始，请稍后再扫"}
+	ErrCheckInClosed    = &Error{Kind: Conflict, Code: "closed", Message: "签到已经结束，可以请书记补记"}
+	ErrNotOnRoster      = &Error{Kind: Conflict, Code: "not_on_roster", Message: "您不在本次活动的名单中，请联系党支部书记"}
+	ErrAlreadyCheckedIn = &Error{Kind: Conflict, Code: "already_checked_in", Message: "您已签到，不用再扫"}
+	ErrMemberCode       = &Error{Kind: Conflict, Code: "member_code_invalid", Message: "党员码无效或已过期，请让对方刷新后再出示"}
+)
+
+// AttendanceStatus is what became of one person at one meeting.
+type AttendanceStatus string
+
+// The statuses. Late is not among them: it is computed from the time of arrival.
+const (
+	Present       AttendanceStatus = "present"
+	SickLeave     AttendanceStatus = "sick_leave"
+	PersonalLeave AttendanceStatus = "personal_leave"
+	DutyLeave     AttendanceStatus = "duty_leave"
+	Absent        AttendanceStatus = "absent"
+)
+
+// AttendanceStatusNames are the words people use, by status.
+var AttendanceStatusNames = map[AttendanceStatus]string{
+	Present: "签到", SickLeave: "病假", PersonalLeave: "事假", DutyLeave: "公假", Absent: "缺席",
+}
+
+// Provenance is how an attendance came to be known.
+type Provenance string
+
+// The provenances. A tick counts exactly as much as a scan.
+const (
+	ByScan       Provenance = "scan"        // the member scanned the rotating code
+	ByTypedCode  Provenance = "typed_code"  // the member typed the six digits
+	ByMemberCode Provenance = "member_code" // the secretary scanned the member's own code
+	ByTick       Provenance = "tick"        // the secretary ticked the name
+	ByClosing    Provenance = "closing"     // the secretary closed the meeting
+)
+
+// ProvenanceNames are the words people use, by provenance.
+var ProvenanceNames = map[Provenance]string{
+	ByScan: "扫码", ByTypedCode: "签到码", ByMemberCode: "党员码", ByTick: "书记代记", ByClosing: "结束时登记",
+}
+
+// Location is all that is kept of where a phone was.
+type Location string
+
+// The locations.
+const (
+	LocationNotGiven Location = "not_given"
+	LocationWithin   Location = "within"
+	LocationOutside  Location = "outside"
+)
+
+// RosterEntry is one person expected at one activity. Entries follow the
+// branch until the meeting starts and never change after that. BranchID is the
+// branch of that day, to which the attendance belongs for good.
+type RosterEntry struct {
+	ActivityID uint64 `gorm:"primaryKey;autoIncrement:false"`
+	MemberID   uint64 `gorm:"primaryKey;autoIncrement:false"`
+	BranchID   uint64
+	GroupID    *uint64
+	Votes      bool
+	Exempt     Exemption
+}
+
+// Exemption is why a member is left out of the count of those who should
+// attend. Party practice knows five reasons, each approved by the branch.
+type Exemption string
+
+// The exemptions.
+const (
+	NotExempt              Exemption = ""
+	CannotExpressWill      Exemption = "cannot_express_will"      // 因病不能表达本人意志
+	LongAbroad             Exemption = "long_abroad"              // 自费出国半年以上
+	InCustody              Exemption = "in_custody"               // 被羁押或正在服刑
+	Bedridden              Exemption = "bedridden"                // 年老体弱卧床不起、生活不能自理
+	RelationNotTransferred Exemption = "relation_not_transferred" // 外出半年以上，组织关系应转未转
+)
+
+// ExemptionNames are the words people use, by exemption.
+var ExemptionNames = map[Exemption]string{
+	CannotExpressWill: "因病不能表达意志", LongAbroad: "出国半年以上", InCustody: "被羁押或服刑",
+	Bedridden: "年老体弱卧床", RelationNotTransferred: "外出半年以上应转未转",
+}
+
+// Leave is a member's leave from one activity, as the secretary recorded it.
+// Coming after all simply makes an Attendance: the leave stays as the log.
+type Leave struct {
+	ID         uint64
+	ActivityID uint64
+	MemberID   uint64
+	Status     AttendanceStatus
+	Reason     string
+	RecordedBy uint64
+	CreatedAt  time.Time
+}
+
+// Attendance is what became of one person at one activity: one row for each,
+// which the table's unique key holds. Whoever inserts it first wins, so a scan
+// and the closing of the meeting can race and still leave one status.
+type Attendance struct {
+	ID         uint64
+	ActivityID uint64
+	MemberID   uint64
+	BranchID   uint64
+	Status     AttendanceStatus
+	Provenance Provenance
+	At         time.Time
+	Location   Location
+	Guest      bool
+	RecordedBy *uint64
+	Reason     string
+	Once       `gorm:"embedded"`
+}
+
+// Late says whether the person came after the activity's late line.
+func (t *Attendance) Late(a *Activity) bool {
+	return t.Status == Present && !t.At.Before(a.LateAt)
+}
+
+// Arrival is everything that decides one check-in, read in one go: the
+// activity, the person's place on its roster and what is already recorded.
+type Arrival struct {
+	Activity Activity
+	Entry    *RosterEntry // nil: not on the roster
+	Recorded *Attendance  // nil: nothing recorded yet
+}
+
+// Admit says whether the person may be checked in at now by a code that still
+// has to prove fresh: nil means yes. A retry of the recorded check-in answers
+// replay. Refusals, in the order in which a person can act on them: wrong
+// status, not on the roster, already recorded, outside [OpensAt, ClosesAt).
+func (v *Arrival) Admit(once Once, now time.Time) (replay bool, err error) {
+	a := &v.Activity
+	if v.Recorded != nil {
+		if replay, err = v.Recorded.Replays(once); replay || err != nil {
+			return replay, err
+		}
+	}
+	switch {
+	case a.Status == Cancelled:
+		return false, ErrActivityCancelled
+	case a.Status == Draft:
+		return false, ErrNotPublished
+	case v.Entry == nil && !a.OpenToGuests:
+		return false, ErrNotOnRoster
+	case v.Recorded != nil && v.Recorded.Status == Present:
+		return false, ErrAlreadyCheckedIn.With("checked_in_at", v.Recorded.At)
+	case a.Status == Closed, v.Recorded != nil, !now.Before(a.ClosesAt):
+		return false, ErrCheckInClosed.With("closed_at", a.ClosesAt)
+	case now.Before(a.OpensAt):
+		return false, ErrNotOpenYet.With("opens_at", a.OpensAt)
+	}
+	return false, nil
+}
+
+// Point is where a phone says it is, in gcj02. It is compared and thrown away.
+type Point struct {
+	Latitude  float64 `json:"latitude" minimum:"-90" maximum:"90"`
+	Longitude float64 `json:"longitude" minimum:"-180" maximum:"180"`
+}
+
+// Locate reduces a point to within or outside the place's radius.
+func (p *Place) Locate(at *Point) Location {
+	if at == nil || p.Radius == 0 {
+		return LocationNotGiven
+	}
+	const earth = 6371000.0
+	rad := func(deg float64) float64 { return deg * math.Pi / 180 }
+	dLat, dLon := rad(at.Latitude-p.Latitude), rad(at.Longitude-p.Longitude)
+	h := math.Pow(math.Sin(dLat/2), 2) + math.Cos(rad(p.Latitude))*math.Cos(rad(at.Latitude))*math.Pow(math.Sin(dLon/2), 2)
+	if 2*earth*math.Asin(math.Sqrt(h)) <= float64(p.Radius) {
+		return LocationWithin
+	}
+	return LocationOutside
+}

@@ -1,0 +1,128 @@
+package model
+
+import (
+	"slices"
+	"time"
+)
+
+// MemberStatus is whether a member has the vote: a probationary member has none (党章, art. 7).
+type MemberStatus string
+
+// The statuses of a member.
+const (
+	FullMember         MemberStatus = "full_member"         // 正式党员
+	ProbationaryMember MemberStatus = "probationary_member" // 预备党员
+)
+
+// MemberStatusNames are the words people use, by status.
+var MemberStatusNames = map[MemberStatus]string{FullMember: "正式党员", ProbationaryMember: "预备党员"}
+
+// Member is a person in the registry. Leader marks members of a leading body,
+// who owe 56 study credit hours a year instead of 32 (the Opinion, 三(二)).
+type Member struct {
+	ID        uint64       `json:"id"`
+	Name      string       `json:"name"`
+	Status    MemberStatus `json:"status"`
+	Leader    bool         `json:"leader"`
+	CreatedAt time.Time    `json:"-"`
+}
+
+// Votes says whether the member may vote.
+func (m *Member) Votes() bool { return m.Status == FullMember }
+
+// MemberPhone is a member's phone number: sealed, and findable only by a keyed
+// index. It is a table of its own so that a row that is shown never carries it.
+type MemberPhone struct {
+	MemberID   uint64 `gorm:"primaryKey;autoIncrement:false"`
+	Sealed     string
+	BlindIndex string
+}
+
+// Membership is a member's belonging to one branch over a span of days; a
+// member has one open membership at most. What happened on a day stays with
+// the branch of that day: a transfer ends one row and begins another.
+type Membership struct {
+	ID       uint64  `json:"-"`
+	MemberID uint64  `json:"member_id"`
+	BranchID uint64  `json:"branch_id"`
+	GroupID  *uint64 `json:"group_id"`
+	Span
+}
+
+// PostKind is a post that carries rights.
+type PostKind string
+
+// The posts.
+const (
+	Secretary        PostKind = "secretary"         // 书记
+	CommitteeMember  PostKind = "committee_member"  // 委员
+	GroupLeader      PostKind = "group_leader"      // 党小组长
+	CommunityLiaison PostKind = "community_liaison" // 社区联络员
+	Supervisor       PostKind = "supervisor"        // 上级党组织管理员
+	Administrator    PostKind = "administrator"     // 系统管理员
+)
+
+// PostKindNames are the words people use, by post.
+var PostKindNames = map[PostKind]string{
+	Secretary: "书记", CommitteeMember: "委员", GroupLeader: "党小组长", CommunityLiaison: "社区联络员",
+	Supervisor: "管理员", Administrator: "系统管理员",
+}
+
+// Post is held by a member in an organisation over a span of days.
+type Post struct {
+	ID             uint64   `json:"id"`
+	MemberID       uint64   `json:"member_id"`
+	OrganisationID uint64   `json:"organisation_id"`
+	Kind           PostKind `json:"kind"`
+	Span
+}
+
+// Actor is who calls: an account that has signed in and, once bound, the
+// member behind it with the branch and the posts of today. Rights follow the
+// posts held today and the organisations below them.
+type Actor struct {
+	SessionID uint64  `json:"session_id"`
+	AccountID uint64  `json:"account_id"`
+	OpenID    string  `json:"open_id"`
+	MemberID  uint64  `json:"member_id,omitempty"`
+	Name      string  `json:"name,omitempty"`
+	BranchID  uint64  `json:"branch_id,omitempty"`
+	GroupID   *uint64 `json:"group_id,omitempty"`
+	Posts     []Post  `json:"posts,omitempty"`
+}
+
+// conducts are the posts that run an organisation's meetings; oversees are
+// those that may look at them.
+var (
+	conducts = []PostKind{Secretary, CommitteeMember, GroupLeader}
+	oversees = append([]PostKind{Administrator, Supervisor, CommunityLiaison}, conducts...)
+)
+
+// holds says whether the actor has one of the posts in one of the organisations.
+func (a *Actor) holds(kinds []PostKind, line Line) bool {
+	return slices.ContainsFunc(a.Posts, func(p Post) bool {
+		return slices.Contains(kinds, p.Kind) &&
+			slices.ContainsFunc(line, func(o Organisation) bool { return o.ID == p.OrganisationID })
+	})
+}
+
+// Administers says whether the actor may change the registry of the
+// organisation at the start of the line.
+func (a *Actor) Administers(line Line) bool { return a.holds([]PostKind{Administrator}, line) }
+
+// Conducts says whether the actor may run the meetings of the organisation at
+// the start of the line: by a post in it, for a party group also by one in its
+// branch, or as administrator.
+func (a *Actor) Conducts(line Line) bool {
+	return a.holds(conducts, line.home()) || a.Administers(line)
+}
+
+// KeepsRoster says whether the actor may import members into the organisation
+// at the start of the line: as its secretary, or as administrator.
+func (a *Actor) KeepsRoster(line Line) bool {
+	return a.holds([]PostKind{Secretary}, line.home()) || a.Administers(line)
+}
+
+// Oversees says whether the actor may look at what the organisation at the
+// start of the line does: by a post in it or in any of its superiors.
+func (a *Actor) Oversees(line Line) bool { return a.holds(oversees, line) }

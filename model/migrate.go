@@ -1,0 +1,62 @@
+package model
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// Migrate brings the schema of db up to date and returns how many migrations
+// it applied. Many replicas may call it at once: one works, the others wait.
+// Dialect is "mysql" or "sqlite".
+func Migrate(ctx context.Context, db *sql.DB, dialect string) (int, error) {
+	p, err := provider(db, dialect)
+	if err != nil {
+		return 0, err
+	}
+	done, err := p.Up(ctx)
+	if err != nil {
+		return len(done), fmt.Errorf("migrate: %w", err)
+	}
+	return len(done), nil
+}
+
+// Migrated refuses a database whose schema is behind this program.
+func Migrated(ctx context.Context, db *sql.DB, dialect string) error {
+	p, err := provider(db, dialect)
+	if err != nil {
+		return err
+	}
+	pending, err := p.HasPending(ctx)
+	if err != nil {
+		return fmt.Errorf("read schema version: %w", err)
+	}
+	if pending {
+		return fmt.Errorf("the database is behind this program: run `dangri migrate`")
+	}
+	return nil
+}
+
+func provider(db *sql.DB, dialect string) (*goose.Provider, error) {
+	sub, err := fs.Sub(migrations, "migrations/"+dialect)
+	if err != nil {
+		return nil, fmt.Errorf("migrations for %q: %w", dialect, err)
+	}
+	if dialect == "sqlite" {
+		return goose.NewProvider(goose.DialectSQLite3, db, sub)
+	}
+	locker, err := lock.NewMySQLTableLocker(lock.WithTableLockTimeout(time.Second, 300))
+	if err != nil {
+		return nil, fmt.Errorf("migration lock: %w", err)
+	}
+	return goose.NewProvider(goose.DialectMySQL, db, sub, goose.WithLocker(locker))
+}

@@ -1,0 +1,138 @@
+package service
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	_ "github.com/ncruces/go-sqlite3/driver" // the sqlite3 driver
+	"github.com/ncruces/go-sqlite3/gormlite"
+	gormmysql "gorm.io/driver/mysql"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+	"gorm.io/gorm/logger"
+)
+
+// OpenDatabase opens the main store: a MySQL or MariaDB server by its
+// go-sql-driver DSN, or a SQLite file by "file:PATH". Both are read and
+// written by the same code: READ COMMITTED, UTC, short timeouts.
+func OpenDatabase(dsn string) (*gorm.DB, error) {
+	var dialect gorm.Dialector
+	pool := 4
+	if path, ok := strings.CutPrefix(dsn, "file:"); ok {
+		// A fixed-width time format keeps text order equal to time order.
+		dialect = gormlite.Open("file:" + path + "?_pragma=busy_timeout(20000)&_pragma=journal_mode(wal)" +
+			"&_pragma=foreign_keys(1)&_pragma=synchronous(normal)&_txlock=immediate&_timefmt=2006-01-02T15:04:05.000Z07:00")
+	} else {
+		server, err := openServer(dsn)
+		if err != nil {
+			return nil, err
+		}
+		dialect, pool = gormmysql.New(gormmysql.Config{Conn: server}), 32
+	}
+	db, err := gorm.Open(dialect, &gorm.Config{
+		TranslateError: true, SkipDefaultTransaction: true, DisableForeignKeyConstraintWhenMigrating: true,
+		NowFunc: func() time.Time { return time.Time{} }, // rows carry the time they were given
+		Logger:  logger.Discard,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	conns, err := db.DB()
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	conns.SetMaxOpenConns(pool)
+	conns.SetMaxIdleConns(pool)
+	conns.SetConnMaxLifetime(30 * time.Minute)
+	return db, nil
+}
+
+// Dialect is "mysql" or "sqlite".
+func Dialect(db *gorm.DB) string {
+	if db.Name() == "mysql" {
+		return "mysql"
+	}
+	return "sqlite"
+}
+
+func openServer(dsn string) (*sql.DB, error) {
+	cfg, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		return nil, errors.New("the MySQL DSN is not of the form user:password@tcp(host:port)/database")
+	}
+	cfg.ParseTime, cfg.Loc, cfg.InterpolateParams, cfg.MultiStatements = true, time.UTC, true, false
+	cfg.Collation = "utf8mb4_unicode_ci"
+	cfg.Timeout, cfg.ReadTimeout, cfg.WriteTimeout = 3*time.Second, 15*time.Second, 15*time.Second
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	return sql.OpenDB(sessionConnector{connector}), nil
+}
+
+// sessionConnector gives every connection the session settings that the code
+// relies on, in statements that MySQL and MariaDB share.
+type sessionConnector struct{ driver.Connector }
+
+func (c sessionConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, set := range []string{
+		"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+		"SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', innodb_lock_wait_timeout = 5",
+	} {
+		if _, err := conn.(driver.ExecerContext).ExecContext(ctx, set, nil); err != nil {
+			_ = conn.Close()
+			return nil, fmt.Errorf("prepare connection: %w", err)
+		}
+	}
+	return conn, nil
+}
+
+// inTx runs f in one transaction and returns what f returned. Within f touch
+// nothing but tx: what the world must hear waits for the commit. A deadlock or
+// a lock that took too long is tried three times more.
+func inTx[T any](ctx context.Context, db *gorm.DB, f func(tx *gorm.DB) (T, error)) (out T, err error) {
+	for try := 0; ; try++ {
+		err = db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+			out, err = f(tx)
+			return err
+		})
+		if try == 3 || !collided(err) {
+			return out, err
+		}
+	}
+}
+
+// collided says whether the store gave up on a statement only because another
+// transaction stood in its way.
+func collided(err error) bool {
+	var e *mysql.MySQLError
+	return errors.As(err, &e) && (e.Number == 1213 || e.Number == 1205)
+}
+
+// find loads one row by id, or refuses with missing.
+func find[T any](tx *gorm.DB, id uint64, missing error) (*T, error) {
+	row := new(T)
+	err := tx.Take(row, id).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return nil, missing
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find %T %d: %w", row, id, err)
+	}
+	return row, nil
+}
+
+// lock is find that also holds the row until the transaction ends.
+func lock[T any](tx *gorm.DB, id uint64, missing error) (*T, error) {
+	return find[T](tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}), id, missing)
+}
