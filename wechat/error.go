@@ -104,6 +104,7 @@ func kindOf(api string, code int64) string {
 
 var (
 	ridPattern   = regexp.MustCompile(`\s*,?\s*rid: ?([0-9A-Za-z-]+)`)
+	tokenPattern = regexp.MustCompile(`[0-9A-Za-z_-]{64,}`)
 	fieldPattern = regexp.MustCompile(`data\.([a-z_]+[0-9]+)\.value`)
 )
 
@@ -125,6 +126,7 @@ func (c *Client) refusal(api string, code int64, message string) *Error {
 // clean makes the platform's words fit for a log line.
 func (c *Client) clean(s string) string {
 	s = strings.ReplaceAll(s, c.appSecret, "***")
+	s = tokenPattern.ReplaceAllString(s, "***")
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '

@@ -1,0 +1,81 @@
+package wechat
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// seenFor covers the whole window in which a push is accepted, and the
+// platform's three tries.
+const seenFor = 2*pushWindow + time.Minute
+
+// Memory remembers the keys of pushes for PushConfig.Seen and Forget: for all
+// replicas in Redis, and in this process while Redis is away or nil, when a
+// copy that reaches another replica goes unnoticed.
+type Memory struct {
+	redis redis.UniversalClient
+	now   func() time.Time
+	log   *slog.Logger
+
+	mu    sync.Mutex
+	until map[string]time.Time
+	swept time.Time
+}
+
+// NewMemory makes an empty memory; rdb may be nil.
+func NewMemory(rdb redis.UniversalClient, now func() time.Time, log *slog.Logger) *Memory {
+	return &Memory{redis: rdb, now: now, log: log, until: map[string]time.Time{}}
+}
+
+// Seen remembers key and tells whether it was known. Of many at once one is told no.
+func (m *Memory) Seen(ctx context.Context, key string) (bool, error) {
+	if m.seenHere(key) {
+		return true, nil
+	}
+	if m.redis == nil {
+		return false, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	first, err := m.redis.SetNX(ctx, "wechat:push:"+key, 1, seenFor).Result()
+	if err != nil {
+		m.log.WarnContext(ctx, "wechat push: Redis does not answer, duplicates are found in this process only", "error", err)
+		return false, nil
+	}
+	return !first, nil
+}
+
+// Forget takes a key back.
+func (m *Memory) Forget(ctx context.Context, key string) error {
+	m.mu.Lock()
+	delete(m.until, key)
+	m.mu.Unlock()
+	if m.redis == nil {
+		return nil
+	}
+	return m.redis.Del(ctx, "wechat:push:"+key).Err()
+}
+
+func (m *Memory) seenHere(key string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.now()
+	if now.Sub(m.swept) > time.Minute {
+		for k, until := range m.until {
+			if !now.Before(until) {
+				delete(m.until, k)
+			}
+		}
+		m.swept = now
+	}
+	until, known := m.until[key]
+	if known && now.Before(until) {
+		return true
+	}
+	m.until[key] = now.Add(seenFor)
+	return false
+}
