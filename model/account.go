@@ -28,7 +28,7 @@ type Account struct {
 }
 
 // Session is a sign-in. The token itself is known to the phone alone; the
-// table keeps its SHA-256. ChangedAt moves whenever what the session may do
+// table keeps its SHA-256. ChangedAt moves when what the session may do
 // changes: anything cached before that moment is void.
 type Session struct {
 	ID        uint64
@@ -38,7 +38,7 @@ type Session struct {
 	SeenAt    time.Time
 	ExpiresAt time.Time
 	RevokedAt *time.Time
-	ChangedAt time.Time
+	ChangedAt *time.Time
 }
 
 // AliveAt says whether the session still opens doors at now: not revoked, used

@@ -73,7 +73,7 @@ CREATE TABLE sessions (
   seen_at DATETIME(3) NOT NULL,
   expires_at DATETIME(3) NOT NULL,
   revoked_at DATETIME(3) NULL,
-  changed_at DATETIME(3) NOT NULL,
+  changed_at DATETIME(3) NULL,
   UNIQUE KEY sessions_token_hash (token_hash),
   KEY sessions_account (account_id),
   KEY sessions_changed (changed_at),

@@ -74,7 +74,7 @@ CREATE TABLE sessions (
   seen_at DATETIME NOT NULL,
   expires_at DATETIME NOT NULL,
   revoked_at DATETIME NULL,
-  changed_at DATETIME NOT NULL,
+  changed_at DATETIME NULL,
   FOREIGN KEY (account_id) REFERENCES accounts (id)
 );
 CREATE UNIQUE INDEX sessions_token_hash ON sessions (token_hash);

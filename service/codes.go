@@ -1,0 +1,135 @@
+package service
+
+import (
+	"crypto/hmac"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"dangri/model"
+)
+
+// codes makes and proves the codes that say "I am here": the rotating code on
+// the screen, the six digits under it and a member's own code. All are signed
+// by the server and kept nowhere.
+type codes struct {
+	key      []byte
+	settings Settings
+}
+
+// macSize is the length of a signature in a code: 12 characters are 72 bit.
+const macSize = 12
+
+// screen is the code that the screens of an activity show at now, with the
+// moment it changes. It is at most 32 characters of [0-9a-zA-Z._-], so it fits
+// the scene of a mini-program code. Every screen shows the same one.
+func (c codes) screen(activityID uint64, epoch uint32, now time.Time) (code string, changes time.Time) {
+	issued := now.Truncate(c.settings.CodeStep)
+	body := join36(activityID, uint64(epoch), uint64(issued.Unix()))
+	return body + "." + mac(c.key, "screen", body)[:macSize], issued.Add(c.settings.CodeStep)
+}
+
+// screenCode is a screen code whose signature holds.
+type screenCode struct {
+	activityID uint64
+	epoch      uint32
+	issued     time.Time
+}
+
+// readScreen takes a screen code apart and proves its signature; whether it is
+// still fresh is another question.
+func (c codes) readScreen(code string) (screenCode, error) {
+	n, ok := c.read("screen", code, 3)
+	if !ok || n[1] > 1<<32-1 || n[2] > 1<<40 {
+		return screenCode{}, model.ErrCodeInvalid
+	}
+	return screenCode{activityID: n[0], epoch: uint32(n[1]), issued: time.Unix(int64(n[2]), 0).UTC()}, nil
+}
+
+// freshAt says whether the code counts for the activity at now: it was issued
+// under the present epoch and at most one step and one margin ago.
+func (c codes) freshAt(s screenCode, epoch uint32, now time.Time) error {
+	if s.epoch != epoch || now.Before(s.issued) || !now.Before(s.issued.Add(c.settings.CodeStep+c.settings.CodeMargin)) {
+		return model.ErrCodeExpired
+	}
+	return nil
+}
+
+// typed is the six digits that the screens of an activity show at now, with
+// the moment they change.
+func (c codes) typed(activityID uint64, epoch uint32, now time.Time) (digits string, changes time.Time) {
+	slot := now.Truncate(c.settings.TypedStep)
+	raw, _ := base64.RawURLEncoding.DecodeString(mac(c.key, "typed", join36(activityID, uint64(epoch), uint64(slot.Unix()))))
+	return fmt.Sprintf("%06d", binary.BigEndian.Uint64(raw)%1_000_000), slot.Add(c.settings.TypedStep)
+}
+
+// proveTyped accepts the present digits and those before them: people type slowly.
+func (c codes) proveTyped(digits string, activityID uint64, epoch uint32, now time.Time) error {
+	present, _ := c.typed(activityID, epoch, now)
+	before, _ := c.typed(activityID, epoch, now.Add(-c.settings.TypedStep))
+	if !hmac.Equal([]byte(digits), []byte(present)) && !hmac.Equal([]byte(digits), []byte(before)) {
+		return model.ErrTypedCodeInvalid
+	}
+	return nil
+}
+
+// memberCodeLife is how long a member's own code can be shown.
+const memberCodeLife = 2 * time.Minute
+
+// member is the code that a member shows to the secretary, with its end.
+func (c codes) member(memberID uint64, now time.Time) (code string, ends time.Time) {
+	body := join36(memberID, uint64(now.Unix()))
+	return body + "." + mac(c.key, "member", body)[:macSize], now.Truncate(time.Second).Add(memberCodeLife)
+}
+
+// readMember says whose code it is, if it counts at now.
+func (c codes) readMember(code string, now time.Time) (memberID uint64, err error) {
+	n, ok := c.read("member", code, 2)
+	if !ok || n[1] > 1<<40 {
+		return 0, model.ErrMemberCode
+	}
+	issued := time.Unix(int64(n[1]), 0)
+	if now.Before(issued) || !now.Before(issued.Add(memberCodeLife)) {
+		return 0, model.ErrMemberCode
+	}
+	return n[0], nil
+}
+
+func (c codes) read(purpose, code string, count int) ([]uint64, bool) {
+	body, sign, ok := cutLast(code)
+	if !ok || len(code) > 64 || !hmac.Equal([]byte(sign), []byte(mac(c.key, purpose, body)[:macSize])) {
+		return nil, false
+	}
+	parts := strings.Split(body, ".")
+	if len(parts) != count {
+		return nil, false
+	}
+	numbers := make([]uint64, count)
+	for i, p := range parts {
+		n, err := strconv.ParseUint(p, 36, 64)
+		if err != nil {
+			return nil, false
+		}
+		numbers[i] = n
+	}
+	return numbers, true
+}
+
+func cutLast(code string) (body, sign string, ok bool) {
+	i := strings.LastIndexByte(code, '.')
+	if i < 0 {
+		return "", "", false
+	}
+	return code[:i], code[i+1:], true
+}
+
+func join36(numbers ...uint64) string {
+	parts := make([]string, len(numbers))
+	for i, n := range numbers {
+		parts[i] = strconv.FormatUint(n, 36)
+	}
+	return strings.Join(parts, ".")
+}

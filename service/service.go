@@ -1,0 +1,101 @@
+// Package service is the use cases: one file and one type for each feature,
+// one method for each use case. Its one law: an exported method owns its
+// transaction, and nothing is said to the world before the commit.
+package service
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+	"gorm.io/gorm"
+)
+
+// Platform is what the use cases need of WeChat. An error that carries
+// Kind() string says what went wrong in the platform's terms.
+type Platform interface {
+	// SignIn turns a wx.login code into the user's openid.
+	SignIn(ctx context.Context, code string) (openID string, err error)
+	// PhoneNumber turns a getPhoneNumber code into the user's phone number.
+	PhoneNumber(ctx context.Context, code string) (phone string, err error)
+	// CheckText judges a text for its author: "pass", "review" or "risky".
+	CheckText(ctx context.Context, openID, text string) (verdict string, err error)
+}
+
+// Settings are the lives and windows that an installation may choose.
+type Settings struct {
+	Zone           *time.Location
+	SessionIdle    time.Duration
+	SessionLife    time.Duration
+	InvitationLife time.Duration
+	CodeStep       time.Duration // how often the code on the screen changes
+	CodeMargin     time.Duration // how long an old one still counts
+	TypedStep      time.Duration // how often the six digits change
+	PublicURL      string        // where phones and browsers reach this service
+}
+
+// Parts is what the use cases are made of.
+type Parts struct {
+	DB       *gorm.DB
+	Redis    redis.UniversalClient
+	Prefix   string // of every Redis key
+	Platform Platform
+	Keys     Keys
+	Settings Settings
+	Now      func() time.Time // UTC, in milliseconds
+	Log      *slog.Logger
+}
+
+// Services is every use case.
+type Services struct {
+	Sessions   *Sessions
+	Bindings   *Bindings
+	Registry   *Registry
+	Imports    *Imports
+	Activities *Activities
+	CheckIns   *CheckIns
+	Meetings   *Meetings
+	Boards     *Boards
+	Sheets     *Sheets
+	Home       *Home
+	Health     *Health
+
+	run []func(context.Context) error
+}
+
+// New makes every use case of the parts.
+func New(p Parts) *Services {
+	cache := newCache(p.Redis, p.Prefix, p.Log)
+	limits := newLimits(p.Redis, p.Prefix)
+	seal := newSealer(p.Keys)
+	codes := codes{key: p.Keys.Code, settings: p.Settings}
+	sessions := newSessions(p, cache)
+	boards := &Boards{db: p.DB, cache: cache, sessions: sessions, now: p.Now}
+	checkIns := newCheckIns(p, codes, limits, boards)
+	return &Services{
+		Sessions:   sessions,
+		Bindings:   &Bindings{db: p.DB, platform: p.Platform, sessions: sessions, seal: seal, limits: limits, settings: p.Settings, now: p.Now},
+		Registry:   &Registry{db: p.DB, sessions: sessions, seal: seal, settings: p.Settings, now: p.Now},
+		Imports:    &Imports{db: p.DB, sessions: sessions, seal: seal, settings: p.Settings, now: p.Now},
+		Activities: &Activities{db: p.DB, platform: p.Platform, boards: boards, settings: p.Settings, now: p.Now},
+		CheckIns:   checkIns,
+		Meetings:   &Meetings{db: p.DB, codes: codes, boards: boards, now: p.Now},
+		Boards:     boards,
+		Sheets:     &Sheets{db: p.DB, settings: p.Settings, now: p.Now},
+		Home:       &Home{db: p.DB, settings: p.Settings, now: p.Now},
+		Health:     &Health{db: p.DB, cache: cache},
+		run:        []func(context.Context) error{sessions.watchChanges, checkIns.commitArrivals},
+	}
+}
+
+// Run does the background work until ctx ends: without it no arrival is
+// committed. It is safe on many replicas at once.
+func (s *Services) Run(ctx context.Context) error {
+	work, ctx := errgroup.WithContext(ctx)
+	for _, f := range s.run {
+		work.Go(func() error { return f(ctx) })
+	}
+	return work.Wait()
+}

@@ -1,0 +1,349 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"dangri/model"
+)
+
+// Sessions is who has signed in. The truth is in the database; Redis keeps a
+// copy of each working session for a minute. A copy is trusted only if nothing
+// about the session has changed since it was made: every replica reads the
+// recent changes twice a second, so neither an old Redis dump nor a lost
+// delete revives a session for longer than that.
+type Sessions struct {
+	db       *gorm.DB
+	cache    *cache
+	platform Platform
+	settings Settings
+	now      func() time.Time
+	loads    singleflight.Group
+
+	mu      sync.Mutex
+	changed map[uint64]time.Time // recent changes by session
+	heard   time.Time            // when changes were last read
+}
+
+const (
+	copyLife      = time.Minute            // how long a copy is trusted
+	changePeriod  = 500 * time.Millisecond // how often changes are read
+	changeSilence = 5 * time.Second        // after that without news no copy is trusted
+	clockSkew     = 10 * time.Second       // how far replicas' clocks may differ
+)
+
+func newSessions(p Parts, c *cache) *Sessions {
+	return &Sessions{db: p.DB, cache: c, platform: p.Platform, settings: p.Settings, now: p.Now, changed: map[uint64]time.Time{}}
+}
+
+// SignInInput is what wx.login gave the phone.
+type SignInInput struct {
+	Code string `json:"code" minLength:"1" maxLength:"128" pattern:"^[0-9A-Za-z_-]+$" doc:"wx.login 的 code，五分钟内有效，只能用一次"`
+}
+
+// SignedIn is a new session. The token is shown this once.
+type SignedIn struct {
+	Token     string        `json:"token" doc:"放在 Authorization: Bearer 之后"`
+	ExpiresAt time.Time     `json:"expires_at" doc:"最迟的失效时间"`
+	Bound     bool          `json:"bound" doc:"微信是否已绑定党员"`
+	Member    *model.Member `json:"member,omitempty"`
+}
+
+// SignIn opens a session for the WeChat user behind a wx.login code and ends
+// the user's earlier sessions. A used or old code is refused.
+func (s *Sessions) SignIn(ctx context.Context, in SignInInput) (*SignedIn, error) {
+	openID, err := s.platform.SignIn(ctx, in.Code)
+	if err != nil {
+		return nil, platformRefusal(err, model.ErrBadLoginCode)
+	}
+	now := s.now()
+	token := randomToken()
+	var ended []model.Session
+	out, err := inTx(ctx, s.db, func(tx *gorm.DB) (*SignedIn, error) {
+		account, err := accountOf(tx, openID, now)
+		if err != nil {
+			return nil, err
+		}
+		if ended, err = endSessions(tx, []uint64{account.ID}, 0, now); err != nil {
+			return nil, err
+		}
+		session := model.Session{TokenHash: digest(token), AccountID: account.ID, CreatedAt: now, SeenAt: now, ExpiresAt: now.Add(s.settings.SessionLife)}
+		if err := tx.Create(&session).Error; err != nil {
+			return nil, fmt.Errorf("open session of account %d: %w", account.ID, err)
+		}
+		out := &SignedIn{Token: token, ExpiresAt: session.ExpiresAt, Bound: account.MemberID != nil}
+		if account.MemberID != nil {
+			if out.Member, err = find[model.Member](tx, *account.MemberID, model.ErrNotFound); err != nil {
+				return nil, err
+			}
+		}
+		return out, audit(tx, now, account.ID, deref(account.MemberID), "sign_in", "account", account.ID, "ok", nil)
+	})
+	if err == nil {
+		s.forget(ctx, ended, now)
+	}
+	return out, err
+}
+
+// accountOf finds or makes the account of a WeChat user and holds its row.
+func accountOf(tx *gorm.DB, openID string, now time.Time) (*model.Account, error) {
+	err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&model.Account{OpenID: openID, CreatedAt: now}).Error
+	if err != nil {
+		return nil, fmt.Errorf("make account: %w", err)
+	}
+	account := new(model.Account)
+	err = tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Take(account, "openid = ?", openID).Error
+	if err != nil {
+		return nil, fmt.Errorf("find account: %w", err)
+	}
+	return account, nil
+}
+
+// SignOut ends the actor's session.
+func (s *Sessions) SignOut(ctx context.Context, actor *model.Actor) error {
+	return s.end(ctx, actor, "sign_out", actor.SessionID)
+}
+
+// EndAll ends every session of the actor's account, this one included.
+func (s *Sessions) EndAll(ctx context.Context, actor *model.Actor) error {
+	return s.end(ctx, actor, "end_sessions", 0)
+}
+
+func (s *Sessions) end(ctx context.Context, actor *model.Actor, action string, only uint64) error {
+	now := s.now()
+	ended, err := inTx(ctx, s.db, func(tx *gorm.DB) ([]model.Session, error) {
+		ended, err := endSessions(tx, []uint64{actor.AccountID}, only, now)
+		if err != nil {
+			return nil, err
+		}
+		return ended, auditBy(tx, now, actor, action, "account", actor.AccountID, "ok", nil)
+	})
+	if err == nil {
+		s.forget(ctx, ended, now)
+	}
+	return err
+}
+
+// endSessions revokes the open sessions of the accounts, or only one of them,
+// and returns them.
+func endSessions(tx *gorm.DB, accountIDs []uint64, only uint64, now time.Time) ([]model.Session, error) {
+	open := tx.Where("account_id IN ? AND revoked_at IS NULL", accountIDs)
+	if only != 0 {
+		open = open.Where("id = ?", only)
+	}
+	var sessions []model.Session
+	if err := open.Find(&sessions).Error; err != nil {
+		return nil, fmt.Errorf("find sessions: %w", err)
+	}
+	if len(sessions) == 0 {
+		return nil, nil
+	}
+	ids := make([]uint64, len(sessions))
+	for i := range sessions {
+		ids[i] = sessions[i].ID
+	}
+	err := tx.Model(&model.Session{}).Where("id IN ?", ids).Updates(map[string]any{"revoked_at": now, "changed_at": now}).Error
+	if err != nil {
+		return nil, fmt.Errorf("end sessions: %w", err)
+	}
+	return sessions, nil
+}
+
+// touchSessions marks the open sessions of members whose rights changed, so
+// that their next request reads the rights anew, and returns them.
+func touchSessions(tx *gorm.DB, memberIDs []uint64, now time.Time) ([]model.Session, error) {
+	var sessions []model.Session
+	for _, some := range chunks(memberIDs, 500) {
+		var part []model.Session
+		err := tx.Where("revoked_at IS NULL AND expires_at > ? AND account_id IN (?)", now,
+			tx.Model(&model.Account{}).Select("id").Where("member_id IN ?", some)).Find(&part).Error
+		if err != nil {
+			return nil, fmt.Errorf("find sessions: %w", err)
+		}
+		sessions = append(sessions, part...)
+	}
+	for _, some := range chunks(sessions, 500) {
+		ids := make([]uint64, len(some))
+		for i := range some {
+			ids[i] = some[i].ID
+		}
+		if err := tx.Model(&model.Session{}).Where("id IN ?", ids).Update("changed_at", now).Error; err != nil {
+			return nil, fmt.Errorf("mark sessions: %w", err)
+		}
+	}
+	return sessions, nil
+}
+
+// forget makes this replica and Redis drop their copies at once; the other
+// replicas hear of it by watchChanges. Call it after the commit.
+func (s *Sessions) forget(ctx context.Context, sessions []model.Session, now time.Time) {
+	if len(sessions) == 0 {
+		return
+	}
+	keys := make([]string, len(sessions))
+	s.mu.Lock()
+	for i := range sessions {
+		s.changed[sessions[i].ID] = now
+		keys[i] = sessionKey(sessions[i].TokenHash)
+	}
+	s.mu.Unlock()
+	s.cache.drop(context.WithoutCancel(ctx), keys...)
+}
+
+// sessionCopy is what Redis keeps of a session.
+type sessionCopy struct {
+	Actor     model.Actor `json:"actor"`
+	Day       model.Day   `json:"day"`
+	MadeAt    time.Time   `json:"made_at"`
+	SeenAt    time.Time   `json:"seen_at"`
+	ExpiresAt time.Time   `json:"expires_at"`
+}
+
+func sessionKey(hash string) string { return "session:" + hash }
+
+// Actor is who holds the token, with the rights of today. A token that is
+// unknown, revoked or too old is refused; a store that is away is a fault and
+// never a refusal.
+func (s *Sessions) Actor(ctx context.Context, token string) (*model.Actor, error) {
+	actor, _, err := s.actorAnd(ctx, token)
+	return actor, err
+}
+
+// actorAnd is Actor that also brings other cached values in the same round trip.
+func (s *Sessions) actorAnd(ctx context.Context, token string, keys ...string) (*model.Actor, []string, error) {
+	if len(token) < 20 || len(token) > 100 {
+		return nil, nil, model.ErrSignInAgain
+	}
+	hash := digest(token)
+	values := s.cache.get(ctx, append([]string{sessionKey(hash)}, keys...)...)
+	now := s.now()
+	if c := s.trusted(values[0], now); c != nil {
+		return &c.Actor, values[1:], nil
+	}
+	// One load serves all who wait for the same session; a waiter that gives
+	// up must not take the others with it.
+	loaded, err, _ := s.loads.Do(hash, func() (any, error) {
+		return s.load(context.WithoutCancel(ctx), hash, now)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return loaded.(*model.Actor), values[1:], nil
+}
+
+// trusted is the copy if it still says the truth, else nil.
+func (s *Sessions) trusted(value string, now time.Time) *sessionCopy {
+	c := new(sessionCopy)
+	if value == "" || json.Unmarshal([]byte(value), c) != nil {
+		return nil
+	}
+	s.mu.Lock()
+	changedAt, known := s.changed[c.Actor.SessionID]
+	silent := now.Sub(s.heard) > changeSilence
+	s.mu.Unlock()
+	age := now.Sub(c.MadeAt)
+	session := model.Session{SeenAt: c.SeenAt, ExpiresAt: c.ExpiresAt}
+	if silent || age < -clockSkew || age >= copyLife || known && c.MadeAt.Before(changedAt.Add(clockSkew)) ||
+		c.Day != model.DayOf(now, s.settings.Zone) || !session.AliveAt(now, s.settings.SessionIdle) {
+		return nil
+	}
+	return c
+}
+
+// load reads the session and the actor's rights from the database and leaves a
+// copy in Redis.
+func (s *Sessions) load(ctx context.Context, hash string, now time.Time) (*model.Actor, error) {
+	db := s.db.WithContext(ctx)
+	today := model.DayOf(now, s.settings.Zone)
+	var row struct {
+		model.Session
+		Openid   string
+		MemberID uint64
+		Name     string
+		BranchID uint64
+		GroupID  *uint64
+	}
+	err := db.Table("sessions s").
+		Select("s.*, a.openid, COALESCE(m.id, 0) AS member_id, COALESCE(m.name, '') AS name, COALESCE(b.branch_id, 0) AS branch_id, b.group_id").
+		Joins("JOIN accounts a ON a.id = s.account_id").
+		Joins("LEFT JOIN members m ON m.id = a.member_id").
+		Joins("LEFT JOIN memberships b ON b.member_id = m.id AND b.from_day <= ? AND b.until_day > ?", today, today).
+		Where("s.token_hash = ?", hash).Take(&row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return nil, model.ErrSignInAgain
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load session: %w", err)
+	}
+	if !row.AliveAt(now, s.settings.SessionIdle) {
+		return nil, model.ErrSignInAgain
+	}
+	actor := model.Actor{SessionID: row.ID, AccountID: row.AccountID, OpenID: row.Openid,
+		MemberID: row.MemberID, Name: row.Name, BranchID: row.BranchID, GroupID: row.GroupID}
+	if actor.MemberID != 0 {
+		err := db.Where("member_id = ? AND from_day <= ? AND until_day > ?", actor.MemberID, today, today).Find(&actor.Posts).Error
+		if err != nil {
+			return nil, fmt.Errorf("load posts: %w", err)
+		}
+	}
+	if now.Sub(row.SeenAt) >= copyLife {
+		if err := db.Model(&model.Session{}).Where("id = ?", row.ID).Update("seen_at", now).Error; err != nil {
+			return nil, fmt.Errorf("note use of session: %w", err)
+		}
+		row.SeenAt = now
+	}
+	c, err := json.Marshal(sessionCopy{Actor: actor, Day: today, MadeAt: now, SeenAt: row.SeenAt, ExpiresAt: row.ExpiresAt})
+	if err != nil {
+		return nil, fmt.Errorf("copy session: %w", err)
+	}
+	s.cache.set(ctx, sessionKey(hash), string(c), copyLife)
+	return &actor, nil
+}
+
+// watchChanges reads which sessions changed on other replicas.
+func (s *Sessions) watchChanges(ctx context.Context) error {
+	tick := time.NewTicker(changePeriod)
+	defer tick.Stop()
+	for {
+		s.readChanges(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *Sessions) readChanges(ctx context.Context) {
+	now := s.now()
+	s.mu.Lock()
+	since := s.heard
+	s.mu.Unlock()
+	if since.Before(now.Add(-copyLife)) {
+		since = now.Add(-copyLife)
+	}
+	var rows []model.Session
+	err := s.db.WithContext(ctx).Select("id", "changed_at").Where("changed_at > ?", since.Add(-2*clockSkew)).Find(&rows).Error
+	if err != nil {
+		return // silence: soon no copy is trusted
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.heard = now
+	for i := range rows {
+		s.changed[rows[i].ID] = *rows[i].ChangedAt
+	}
+	for id, at := range s.changed {
+		if now.Sub(at) > copyLife+2*clockSkew {
+			delete(s.changed, id)
+		}
+	}
+}

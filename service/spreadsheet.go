@@ -1,0 +1,538 @@
+package service
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/xuri/excelize/v2"
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/simplifiedchinese"
+	utf "golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
+	"golang.org/x/text/unicode/norm"
+
+	"dangri/model"
+)
+
+// What a table from outside may hold. A roster of 20,000 rows and a dozen
+// columns is about 1.5 MiB packed and 12 MiB unpacked.
+const (
+	maxTableBytes   = 8 << 20
+	maxTableRows    = 20_000 // rows with something in them
+	maxTableColumns = 32
+	maxCellRunes    = 200
+	maxHeaderRow    = 10 // titles and notes may stand above the header
+	maxRowProblems  = 1_000
+)
+
+// Refusals of a whole file; what is wrong with single cells is a RowProblem.
+var (
+	errTableEmpty     = &model.Error{Kind: model.Invalid, Code: "table_empty", Message: "表格里没有内容，请填好后再上传"}
+	errTableTooLarge  = &model.Error{Kind: model.Invalid, Code: "table_too_large", Message: "文件太大（不得超过8MB），请把要导入的内容复制到新建的表格里，或分成几个文件再上传"}
+	errTableTooLong   = &model.Error{Kind: model.Invalid, Code: "table_too_long", Message: "表格超过20000行，请分成几个文件再上传"}
+	errTableTooWide   = &model.Error{Kind: model.Invalid, Code: "table_too_wide", Message: "表格超过32列，请删去多余的列再上传"}
+	errTableUnknown   = &model.Error{Kind: model.Invalid, Code: "table_unknown", Message: "认不出这个文件，请用 Excel 或 WPS 打开，另存为 .xlsx 再上传"}
+	errTableOldFormat = &model.Error{Kind: model.Invalid, Code: "table_old_format", Message: "这种格式不能导入（如旧版 .xls），请另存为 .xlsx 再上传"}
+	errTableEncrypted = &model.Error{Kind: model.Invalid, Code: "table_encrypted", Message: "文件设了密码，请取消密码，另存为 .xlsx 再上传"}
+	errTableMacros    = &model.Error{Kind: model.Invalid, Code: "table_macros", Message: "文件带有宏，请另存为不带宏的 .xlsx 再上传"}
+	errTableLinks     = &model.Error{Kind: model.Invalid, Code: "table_links", Message: "文件引用了别的文件，请把引用来的内容粘贴为数值，断开链接后再上传"}
+	errTableDamaged   = &model.Error{Kind: model.Invalid, Code: "table_damaged", Message: "文件已损坏，请用 Excel 或 WPS 打开，另存为 .xlsx 再上传"}
+)
+
+// RowProblem is one thing to mend in a table, at the place where people find
+// it: the row number and column letter that the spreadsheet shows.
+type RowProblem struct {
+	Row     int    `json:"row" doc:"from 1, as the spreadsheet counts"`
+	Column  string `json:"column,omitempty" doc:"letter of the column; absent where the whole row is meant"`
+	Message string `json:"message"`
+}
+
+func (p RowProblem) String() string {
+	if p.Column == "" {
+		return fmt.Sprintf("第%d行 %s", p.Row, p.Message)
+	}
+	return fmt.Sprintf("第%d行 %s列 %s", p.Row, p.Column, p.Message)
+}
+
+// RowProblems is everything wrong with a table: all of it counted, the first
+// 1,000 listed.
+type RowProblems struct {
+	Count int          `json:"problem_count"`
+	List  []RowProblem `json:"problems"`
+}
+
+func (p *RowProblems) add(row int, column, message string) {
+	p.Count++
+	if len(p.List) < maxRowProblems {
+		p.List = append(p.List, RowProblem{row, column, message})
+	}
+}
+
+// table is what a spreadsheet says, as text: each cell as people see it, with
+// white space around it removed. Rows with nothing in them are left out, the
+// others keep their numbers. While problems has any, the table is not to be used.
+type table struct {
+	header   []string
+	rows     []tableRow
+	problems RowProblems
+	columns  map[string]int // key of a tableColumn → index in cells
+}
+
+type tableRow struct {
+	number int // from 1, as the spreadsheet counts
+	cells  []string
+}
+
+// tableColumn is a column that a table may have: its key in the code and the
+// names that header rows give it, the first of which is used to speak of it.
+type tableColumn struct {
+	key      string
+	names    []string
+	required bool
+}
+
+// readTable reads an .xlsx workbook (its first visible sheet) or a text table
+// (UTF-8, UTF-16 with a mark, or GB18030; comma, semicolon or tab), told apart
+// by content. It refuses what exceeds the limits above, workbooks with macros,
+// links to other files or a password, and other formats; formulas, broken or
+// overlong cells become problems. Memory stays bounded whatever the file claims.
+func readTable(ctx context.Context, r io.ReaderAt, size int64) (*table, error) {
+	switch {
+	case size <= 0:
+		return nil, errTableEmpty
+	case size > maxTableBytes:
+		return nil, errTableTooLarge
+	}
+	data := make([]byte, size)
+	if _, err := io.ReadFull(io.NewSectionReader(r, 0, size), data); err != nil {
+		return nil, fmt.Errorf("read uploaded table: %w", err)
+	}
+	t := &table{}
+	var err error
+	switch {
+	case bytes.HasPrefix(data, []byte("PK\x03\x04")):
+		err = t.readWorkbook(ctx, data)
+	case bytes.HasPrefix(data, []byte("\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1")):
+		// Both old workbooks and encrypted new ones come in this container;
+		// only the latter has a stream of this name, written in UTF-16.
+		if bytes.Contains(data, []byte("E\x00n\x00c\x00r\x00y\x00p\x00t\x00e\x00d\x00P\x00a\x00c\x00k\x00a\x00g\x00e\x00")) {
+			return nil, errTableEncrypted
+		}
+		return nil, errTableOldFormat
+	default:
+		err = t.readText(ctx, data)
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case len(t.rows) == 0:
+		return nil, errTableEmpty
+	}
+	slices.SortStableFunc(t.problems.List, func(a, b RowProblem) int { return a.Row - b.Row })
+	return t, nil
+}
+
+// add appends a row, or refuses the table that has outgrown its limits.
+func (t *table) add(number int, cells []string) error {
+	width := 0
+	for i, cell := range cells {
+		if cells[i] = trimCell(cell); cells[i] != "" {
+			width = i + 1
+		}
+	}
+	switch {
+	case width == 0:
+		return nil
+	case width > maxTableColumns:
+		return errTableTooWide.With("row", number)
+	case len(t.rows) == maxTableRows:
+		return errTableTooLong
+	}
+	cells = slices.Clone(cells[:width])
+	for i, cell := range cells {
+		switch {
+		case utf8.RuneCountInString(cell) > maxCellRunes:
+			t.problems.add(number, columnLetter(i), fmt.Sprintf("超过%d个字，请缩短", maxCellRunes))
+			cells[i] = ""
+		case strings.ContainsFunc(cell, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }):
+			t.problems.add(number, columnLetter(i), "含有看不见的控制字符，请重新输入")
+			cells[i] = ""
+		}
+	}
+	t.rows = append(t.rows, tableRow{number, cells})
+	return nil
+}
+
+// trimCell removes white space of every width, and marks that have none, from
+// both ends.
+func trimCell(s string) string {
+	return strings.TrimFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) })
+}
+
+func columnLetter(index int) string {
+	name, _ := excelize.ColumnNumberToName(index + 1)
+	return name
+}
+
+// under finds the header among the first rows and returns the table below it,
+// whose cells then go by the keys of the columns. Columns of other names are
+// left unread. It refuses a table that lacks a required column or has one twice.
+func (t *table) under(columns ...tableColumn) (*table, error) {
+	key := map[string]string{}
+	for _, c := range columns {
+		for _, name := range c.names {
+			key[heading(name)] = c.key
+		}
+	}
+	at, found := -1, map[string]int{}
+	for i, row := range t.rows[:min(maxHeaderRow, len(t.rows))] {
+		here := map[string]int{}
+		for j, cell := range row.cells {
+			k, known := key[heading(cell)]
+			if !known {
+				continue
+			}
+			if _, twice := here[k]; twice {
+				j = -1
+			}
+			here[k] = j
+		}
+		// A header of two lines names more columns in its lower one.
+		if len(here) > 0 && len(here) >= len(found) {
+			at, found = i, here
+		}
+	}
+	var missing, twice []string
+	for _, c := range columns {
+		switch j, ok := found[c.key]; {
+		case ok && j < 0:
+			twice = append(twice, c.names[0])
+		case !ok && c.required:
+			missing = append(missing, c.names[0])
+		}
+	}
+	switch {
+	case len(missing) > 0 || at < 0:
+		return nil, &model.Error{Kind: model.Invalid, Code: "table_columns_missing",
+			Message: "没有找到这些列：" + strings.Join(missing, "、") + "，请照模板写好表头"}
+	case len(twice) > 0:
+		return nil, &model.Error{Kind: model.Invalid, Code: "table_columns_twice",
+			Message: fmt.Sprintf("第%d行的表头里这些列出现了两次：%s，请只留一列", t.rows[at].number, strings.Join(twice, "、"))}
+	}
+	return &table{header: t.rows[at].cells, rows: t.rows[at+1:], problems: t.problems, columns: found}, nil
+}
+
+// heading is what two spellings of one header have in common: width, case,
+// spaces, stars, colons and a remark in brackets do not count.
+func heading(s string) string {
+	s = strings.ToLower(norm.NFKC.String(s))
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || r == '*' || r == ':' {
+			return -1
+		}
+		return r
+	}, s)
+	name, _, _ := strings.Cut(s, "(")
+	return name
+}
+
+// has says whether the table has the column at all: an absent column says
+// nothing, an empty cell says "none".
+func (t *table) has(key string) bool {
+	_, ok := t.columns[key]
+	return ok
+}
+
+// cell is the row's text in the column, empty where there is none.
+func (t *table) cell(row tableRow, key string) string {
+	if i, ok := t.columns[key]; ok && i < len(row.cells) {
+		return row.cells[i]
+	}
+	return ""
+}
+
+// reject notes what is wrong with the row's cell in the column; an unknown key
+// means the row as a whole.
+func (t *table) reject(row tableRow, key, message string) {
+	letter := ""
+	if i, ok := t.columns[key]; ok {
+		letter = columnLetter(i)
+	}
+	t.problems.add(row.number, letter, message)
+}
+
+// readText reads a text table. Row numbers are those that a spreadsheet would
+// show: a line break within quotes does not count, an empty line does.
+func (t *table) readText(ctx context.Context, data []byte) error {
+	text, err := decodeText(data)
+	if err != nil {
+		return err
+	}
+	comma := delimiterOf(text)
+	for line := range strings.Lines(text) {
+		// What follows would keep a string for each of a million empty cells.
+		if strings.Count(line, string(comma)) > 32*maxTableColumns {
+			return errTableTooWide
+		}
+	}
+	records := csv.NewReader(strings.NewReader(text))
+	records.Comma = comma
+	records.FieldsPerRecord = -1
+	number, nextLine := 0, 1
+	for {
+		cells, err := records.Read()
+		var broken *csv.ParseError
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.As(err, &broken):
+			return &model.Error{Kind: model.Invalid, Code: "table_quotes",
+				Message: fmt.Sprintf("文件第%d行的引号不成对，请改正，或另存为 .xlsx 再上传", broken.StartLine)}
+		case err != nil:
+			return fmt.Errorf("read text table: %w", err)
+		case ctx.Err() != nil:
+			return ctx.Err()
+		}
+		line, _ := records.FieldPos(0)
+		number += 1 + line - nextLine
+		nextLine = line + 1
+		for i, cell := range cells {
+			nextLine += strings.Count(cell, "\n")
+			switch {
+			case strings.HasPrefix(cell, "="):
+				t.problems.add(number, columnLetter(i), formulaFound)
+			case strings.HasPrefix(cell, "'") && startsFormula(cell[1:]):
+				cells[i] = cell[1:] // as writeCSV guards it
+			}
+		}
+		if err := t.add(number, cells); err != nil {
+			return err
+		}
+	}
+}
+
+const formulaFound = "是公式，请粘贴为数值"
+
+// decodeText is the text in UTF-8 with single line feeds. Excel writes UTF-16
+// as "Unicode text" and, in China, GBK (a part of GB18030) as plain CSV.
+func decodeText(data []byte) (string, error) {
+	fallback := encoding.Encoding(simplifiedchinese.GB18030)
+	if utf8.Valid(data) {
+		fallback = encoding.Nop
+	}
+	data, _, err := transform.Bytes(utf.BOMOverride(fallback.NewDecoder()), data)
+	if err != nil {
+		return "", errTableUnknown
+	}
+	text := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(data))
+	foreign := func(r rune) bool {
+		return r == utf8.RuneError || unicode.IsControl(r) && r != '\n' && r != '\t'
+	}
+	// Web systems like to call a page with a table in it .xls.
+	if strings.ContainsFunc(text, foreign) || strings.HasPrefix(trimCell(text[:min(100, len(text))]), "<") {
+		return "", errTableUnknown
+	}
+	return text, nil
+}
+
+// delimiterOf is the delimiter that the first lines use most, outside quotes.
+func delimiterOf(text string) rune {
+	best, count := ',', map[rune]int{}
+	quoted, lines := false, 0
+	for _, r := range text {
+		switch {
+		case r == '"':
+			quoted = !quoted
+		case quoted:
+		case r == '\n':
+			lines++
+		case r == ',' || r == ';' || r == '\t':
+			if count[r]++; count[r] > count[best] {
+				best = r
+			}
+		}
+		if lines == maxHeaderRow {
+			break
+		}
+	}
+	return best
+}
+
+// sheet is a table for people: a title, lines that say what it is about, a
+// header and rows, whose cells are strings, ints or float64s.
+type sheet struct {
+	title   string
+	notes   []string
+	columns []sheetColumn
+	rows    [][]any
+}
+
+type sheetColumn struct {
+	name  string
+	width float64 // in characters; a Chinese one counts two
+}
+
+// writeTable writes the sheet as an .xlsx workbook that prints on A4 upright,
+// as wide as the page, the header on every page. Strings are typed as text, so
+// that none starts a formula, neither when opened nor when edited.
+func writeTable(w io.Writer, s sheet) (err error) {
+	book := excelize.NewFile()
+	defer func() { err = errors.Join(err, book.Close()) }()
+	layout, err := newLayout(book)
+	if err != nil {
+		return fmt.Errorf("lay out sheet: %w", err)
+	}
+	top := 1 + len(s.notes) + 1 // the header's row
+	if err := layout.page(top); err != nil {
+		return fmt.Errorf("lay out sheet: %w", err)
+	}
+	// Page and sheet properties must be set before the stream is opened.
+	out, err := book.NewStreamWriter(layout.name)
+	if err != nil {
+		return fmt.Errorf("write sheet: %w", err)
+	}
+	for i, c := range s.columns {
+		err = errors.Join(err, out.SetColWidth(i+1, i+1, c.width))
+	}
+	err = errors.Join(err, out.SetPanes(&excelize.Panes{Freeze: true, YSplit: top, TopLeftCell: fmt.Sprint("A", top+1), ActivePane: "bottomLeft"}))
+	line := func(row, style int, values ...any) {
+		cells := make([]any, len(values))
+		for i, v := range values {
+			switch v.(type) {
+			case string:
+				cells[i] = excelize.Cell{StyleID: style, Value: v}
+			case int, float64:
+				cells[i] = excelize.Cell{StyleID: layout.number, Value: v}
+			default:
+				err = errors.Join(err, fmt.Errorf("cell of type %T in row %d", v, row))
+			}
+		}
+		err = errors.Join(err, out.SetRow(fmt.Sprint("A", row), cells))
+	}
+	across := func(row, style int, text string) {
+		line(row, style, text)
+		if len(s.columns) > 1 {
+			err = errors.Join(err, out.MergeCell(fmt.Sprint("A", row), fmt.Sprint(columnLetter(len(s.columns)-1), row)))
+		}
+	}
+	across(1, layout.title, s.title)
+	for i, note := range s.notes {
+		across(2+i, layout.note, note)
+	}
+	header := make([]any, len(s.columns))
+	for i, c := range s.columns {
+		header[i] = c.name
+	}
+	line(top, layout.header, header...)
+	for i, row := range s.rows {
+		line(top+1+i, layout.text, row...)
+	}
+	if err = errors.Join(err, out.Flush()); err != nil {
+		return fmt.Errorf("write sheet: %w", err)
+	}
+	if err := book.Write(w); err != nil {
+		return fmt.Errorf("write sheet: %w", err)
+	}
+	return nil
+}
+
+// layout is how a sheet looks; the numbers are styles of the book.
+type layout struct {
+	book                              *excelize.File
+	name                              string
+	title, note, header, text, number int
+}
+
+func newLayout(book *excelize.File) (*layout, error) {
+	l := &layout{book: book, name: book.GetSheetName(0)}
+	const asText = 49 // the built-in format "@"
+	var border []excelize.Border
+	for _, side := range []string{"left", "right", "top", "bottom"} {
+		border = append(border, excelize.Border{Type: side, Color: "000000", Style: 1})
+	}
+	middle := &excelize.Alignment{Horizontal: "center", Vertical: "center", WrapText: true}
+	left := &excelize.Alignment{Vertical: "center", WrapText: true}
+	font := func(size float64, bold bool) *excelize.Font {
+		return &excelize.Font{Family: "宋体", Size: size, Bold: bold}
+	}
+	for id, style := range map[*int]*excelize.Style{
+		&l.title:  {NumFmt: asText, Font: font(16, true), Alignment: middle},
+		&l.note:   {NumFmt: asText, Font: font(11, false), Alignment: left},
+		&l.header: {NumFmt: asText, Font: font(11, true), Alignment: middle, Border: border},
+		&l.text:   {NumFmt: asText, Font: font(11, false), Alignment: left, Border: border},
+		&l.number: {Font: font(11, false), Alignment: middle, Border: border},
+	} {
+		var err error
+		if *id, err = book.NewStyle(style); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// page sets how the sheet prints; headerRow stands again on every page.
+func (l *layout) page(headerRow int) error {
+	a4, upright, wide, long, fit := 9, "portrait", 1, 0, true
+	return errors.Join(
+		l.book.SetDocProps(&excelize.DocProperties{Creator: "党日", LastModifiedBy: "党日"}),
+		l.book.SetSheetProps(l.name, &excelize.SheetPropsOptions{FitToPage: &fit}),
+		l.book.SetPageLayout(l.name, &excelize.PageLayoutOptions{Size: &a4, Orientation: &upright, FitToWidth: &wide, FitToHeight: &long}),
+		l.book.SetHeaderFooter(l.name, &excelize.HeaderFooterOptions{OddFooter: "&C第 &P 页，共 &N 页"}),
+		l.book.SetDefinedName(&excelize.DefinedName{
+			Name: "_xlnm.Print_Titles", Scope: l.name, RefersTo: fmt.Sprintf("'%s'!$%d:$%d", l.name, headerRow, headerRow),
+		}),
+	)
+}
+
+// writeCSV writes the sheet's header and rows as a text table that Excel opens
+// with the right characters. A string that could start a formula gets an
+// apostrophe before it, which readTable takes away again.
+func writeCSV(w io.Writer, s sheet) error {
+	if _, err := io.WriteString(w, "\ufeff"); err != nil {
+		return fmt.Errorf("write text table: %w", err)
+	}
+	out := csv.NewWriter(w)
+	out.UseCRLF = true
+	header := make([]any, len(s.columns))
+	for i, c := range s.columns {
+		header[i] = c.name
+	}
+	for _, row := range append([][]any{header}, s.rows...) {
+		record := make([]string, len(row))
+		for i, v := range row {
+			switch v := v.(type) {
+			case string:
+				if record[i] = v; startsFormula(v) {
+					record[i] = "'" + v
+				}
+			case int, float64:
+				record[i] = fmt.Sprint(v)
+			default:
+				return fmt.Errorf("write text table: cell of type %T", v)
+			}
+		}
+		if err := out.Write(record); err != nil {
+			return fmt.Errorf("write text table: %w", err)
+		}
+	}
+	out.Flush()
+	if err := out.Error(); err != nil {
+		return fmt.Errorf("write text table: %w", err)
+	}
+	return nil
+}
+
+// startsFormula says whether a spreadsheet could take the text, met in a text
+// table, for a formula or for something to run.
+func startsFormula(s string) bool {
+	r, _ := utf8.DecodeRuneInString(s)
+	return strings.ContainsRune("=+-@\t\r\n＝＋－＠", r)
+}
