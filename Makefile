@@ -1,0 +1,49 @@
+# What a person does here, one word each: `make help`.
+# ARGS is passed on: make test ARGS='-run CheckIn ./service'
+
+.DEFAULT_GOAL := help
+.PHONY: run test check lint format vuln secrets bench drill docs help
+
+run: ## 演示并启动：生成示例数据，当面开一次主题党日，然后继续服务（只需要 Go）
+	@scripts/go.sh
+	@CGO_ENABLED=0 go run . demo $(ARGS)
+
+test: ## 全部测试，带竞态检测，内置存储与 MySQL + Redis 各跑一遍（缺什么装什么）
+	@scripts/test.sh $(ARGS)
+
+check: format lint test vuln secrets ## 合并前的全部检查：格式、规矩、测试、漏洞、泄密
+
+lint: bin/golangci-lint ## 用 .golangci.yml 检查代码的规矩（首次编译工具约四分钟）
+	@bin/golangci-lint run ./...
+
+format:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo '以上文件没有按 gofmt 排版：请执行 gofmt -w。'; exit 1; } >&2
+	@go vet ./...
+
+# The database of known holes comes from vuln.go.dev, or from the folder that DANGRI_VULNDB names.
+vuln: bin/govulncheck
+	@bin/govulncheck $(if $(DANGRI_VULNDB),-db 'file://$(DANGRI_VULNDB)') ./...
+
+secrets: bin/gitleaks
+	@bin/gitleaks git --no-banner --redact --log-level=warn
+
+bench: ## 基准测试：数据库每次提交都落盘
+	@scripts/stores.sh --durable go test -run='^$$' -bench=. -benchmem $(or $(ARGS),./...)
+
+drill: ## 并发演练：凡“只能一次”“不能超员”的承诺，反复二十遍
+	@scripts/stores.sh --durable go test -count=20 -run='Once|AtMost|Concurrent|Race' $(or $(ARGS),./...)
+
+docs: ## 由代码生成 api/openapi.json
+	@CGO_ENABLED=0 go run . docs
+
+help: ## 列出这些命令
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
+
+# The tools have a module of their own, so that they stay out of the product's.
+bin/golangci-lint: PACKAGE = github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+bin/govulncheck: PACKAGE = golang.org/x/vuln/cmd/govulncheck
+bin/gitleaks: PACKAGE = github.com/zricethezav/gitleaks/v8
+bin/golangci-lint bin/govulncheck bin/gitleaks: tools/go.mod tools/go.sum
+	@scripts/go.sh
+	@echo '正在编译 $@……'
+	@cd tools && CGO_ENABLED=0 go build -o ../$@ $(PACKAGE)

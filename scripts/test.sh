@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Runs the whole suite with the race detector, on the embedded stores and on MySQL and Redis.
+#
+#   scripts/test.sh [ARGUMENT…]     arguments of go test, ./... by default
+#
+# What the machine lacks (a C compiler for the race detector, MariaDB, Redis) is installed from its distribution.
+# DANGRI_TEST_MYSQL_DSN and DANGRI_TEST_REDIS_ADDR name stores to use instead: root rights, one database a test.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/machine.sh
+scripts/go.sh
+
+compiles_c() {
+	command -v "$(go env CC)" >/dev/null && echo '#include <stdlib.h>' | "$(go env CC)" -x c -fsyntax-only - 2>/dev/null
+}
+compiles_c || install "竞态检测所需的 C 编译器" gcc libc6-dev
+[ $# -gt 0 ] || set -- ./...
+CGO_ENABLED=1 exec scripts/stores.sh go test -race -count=1 -timeout=20m "$@"
