@@ -22,6 +22,7 @@ const (
 
 	minCodeWidth, maxCodeWidth = 280, 1280
 	maxLinkDays                = 30
+	maxLinkQuery               = 1024
 )
 
 // CodeRequest asks for a mini-program code.
@@ -34,7 +35,7 @@ type CodeRequest struct {
 var (
 	// The platform allows more signs, but phones have cut a scene at some of them.
 	scenePattern = regexp.MustCompile(`^[0-9A-Za-z._~-]{1,32}$`)
-	queryPattern = regexp.MustCompile(`^[0-9A-Za-z!#$&'()*+,/:;=?@._~%-]{0,1024}$`)
+	queryPattern = regexp.MustCompile(`^[0-9A-Za-z!#$&'()*+,/:;=?@._~%-]*$`)
 )
 
 // MiniProgramCode returns the picture of a code that opens a page with a scene.
@@ -69,7 +70,7 @@ func (c *Client) URLLink(ctx context.Context, path, query string, expireDays int
 	if strings.ContainsAny(path, "?#") {
 		return "", refuse(apiLink, KindBadPage, "path", "a path has no query")
 	}
-	if !queryPattern.MatchString(query) {
+	if len(query) > maxLinkQuery || !queryPattern.MatchString(query) {
 		return "", refuse(apiLink, KindBadData, "query", "a query is at most 1024 signs, escaped")
 	}
 	if expireDays < 1 || expireDays > maxLinkDays {

@@ -87,7 +87,7 @@ func kindOf(api string, code int64) string {
 		return KindBadRecipient
 	case 40037:
 		return KindBadTemplate
-	case 47003, 47001, 44002, 40129, 40169, 40097, 40212:
+	case 47003, 47001, 44002, 45002, 40129, 40169, 40097, 40212, 85401, 85402:
 		return KindBadData
 	case 41030, 40165:
 		return KindBadPage
