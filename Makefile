@@ -46,4 +46,4 @@ bin/gitleaks: PACKAGE = github.com/zricethezav/gitleaks/v8
 bin/golangci-lint bin/govulncheck bin/gitleaks: tools/go.mod tools/go.sum
 	@scripts/go.sh
 	@echo '正在编译 $@……'
-	@cd tools && CGO_ENABLED=0 go build -o ../$@ $(PACKAGE)
+	@cd tools && CGO_ENABLED=0 go build -o ../$@ $(PACKAGE) && touch ../$@

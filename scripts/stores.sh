@@ -30,13 +30,12 @@ tidy() {
 	for store in mariadb redis; do
 		pid=$(cat "$DANGRI_STORES_DIR/$store/pid" 2>/dev/null) || continue
 		# A drill may have ended the process, and its number may be another's by now.
-		if grep -qsF "$DANGRI_STORES_DIR" "/proc/$pid/cmdline"; then
-			kill -KILL "$pid"
-			for ((tick = 0; tick < 100; tick++)); do
-				kill -0 "$pid" 2>/dev/null || break
-				sleep 0.05
-			done
-		fi
+		[[ ! -d /proc/self || $(readlink "/proc/$pid/cwd") == "$DANGRI_STORES_DIR"/* ]] || continue
+		kill -KILL "$pid" 2>/dev/null || continue
+		for ((tick = 0; tick < 100; tick++)); do
+			kill -0 "$pid" 2>/dev/null || break
+			sleep 0.05
+		done
 	done
 	[ -z "$containers" ] || compose down --volumes --timeout 0 >/dev/null 2>&1
 	rm -rf "$DANGRI_STORES_DIR"
@@ -83,7 +82,7 @@ start_mariadb() {
 	mkdir "$dir"
 	user=$(id -un)
 	mariadb-install-db --no-defaults --datadir="$dir/data" --user="$user" --auth-root-authentication-method=normal \
-		--skip-test-db >"$dir/log" 2>&1 || {
+		--skip-test-db --force >"$dir/log" 2>&1 || {
 		tail -n 20 "$dir/log" >&2
 		fail "MariaDB 的数据目录没有建成：原因见上。"
 	}
