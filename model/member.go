@@ -126,3 +126,12 @@ func (a *Actor) KeepsRoster(line Line) bool {
 // Oversees says whether the actor may look at what the organisation at the
 // start of the line does: by a post in it or in any of its superiors.
 func (a *Actor) Oversees(line Line) bool { return a.holds(oversees, line) }
+
+// CreditHoursDue is how many study credit hours a member owes a year: 56 as a
+// member of a leading body, 32 otherwise (the Opinion, 三(二)).
+func CreditHoursDue(leader bool) float64 {
+	if leader {
+		return 56
+	}
+	return 32
+}

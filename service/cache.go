@@ -65,14 +65,16 @@ func (c *cache) drop(ctx context.Context, keys ...string) {
 	})
 }
 
-// bump moves the counters on by one and keeps them for a while, or does nothing.
-func (c *cache) bump(ctx context.Context, life time.Duration, keys ...string) {
-	_, _ = c.do(ctx, func(p redis.Pipeliner) {
+// bump moves the counters on by one and keeps them for a while; false while
+// Redis is away.
+func (c *cache) bump(ctx context.Context, life time.Duration, keys ...string) bool {
+	_, err := c.do(ctx, func(p redis.Pipeliner) {
 		for _, k := range keys {
 			p.Incr(ctx, c.prefix+k)
 			p.Expire(ctx, c.prefix+k, life)
 		}
 	})
+	return err == nil
 }
 
 // ping says whether Redis answers.

@@ -2,11 +2,14 @@ package service
 
 import (
 	crand "crypto/rand"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 
 	"gorm.io/gorm"
 
@@ -78,4 +81,35 @@ func deref[T any](p *T) (v T) {
 		v = *p
 	}
 	return v
+}
+
+// cleanText is a text as it is kept: trimmed, without control, invisible and
+// direction-changing characters. Line breaks stay.
+func cleanText(text string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' {
+			return r
+		}
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar {
+			return -1
+		}
+		return r
+	}, text))
+}
+
+// writeCursor and readCursor carry a place in a list ordered by time and id.
+func writeCursor(at time.Time, id uint64) string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%d", at.UnixMilli(), id))
+}
+
+func readCursor(cursor string) (at time.Time, id uint64, err error) {
+	raw, err := base64.RawURLEncoding.DecodeString(cursor)
+	var ms int64
+	if err == nil {
+		_, err = fmt.Sscanf(string(raw), "%d.%d", &ms, &id)
+	}
+	if err != nil || ms < 0 || ms > 1<<43 {
+		return at, 0, model.BadField("cursor", "翻页位置无效，请从头刷新")
+	}
+	return time.UnixMilli(ms).UTC(), id, nil
 }

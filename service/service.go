@@ -81,7 +81,7 @@ func New(p Parts) *Services {
 		Imports:    &Imports{db: p.DB, sessions: sessions, seal: seal, settings: p.Settings, now: p.Now},
 		Activities: &Activities{db: p.DB, platform: p.Platform, boards: boards, settings: p.Settings, now: p.Now},
 		CheckIns:   checkIns,
-		Meetings:   &Meetings{db: p.DB, codes: codes, boards: boards, now: p.Now},
+		Meetings:   &Meetings{db: p.DB, codes: codes, boards: boards, url: p.Settings.PublicURL, now: p.Now},
 		Boards:     boards,
 		Sheets:     &Sheets{db: p.DB, settings: p.Settings, now: p.Now},
 		Home:       &Home{db: p.DB, settings: p.Settings, now: p.Now},

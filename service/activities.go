@@ -1,0 +1,532 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+
+	"dangri/model"
+)
+
+// Activities is what an organisation plans: drafted, published, edited,
+// cancelled.
+type Activities struct {
+	db       *gorm.DB
+	platform Platform
+	boards   *Boards
+	settings Settings
+	now      func() time.Time
+}
+
+// ActivityInput is what a secretary fills in. Times carry their zone; the
+// minutes count from the start.
+type ActivityInput struct {
+	Kind              model.ActivityKind `json:"kind" enum:"theme_party_day,study_day,branch_assembly,branch_committee_meeting,party_group_meeting,party_lecture,organizational_life_meeting,other" doc:"活动类别"`
+	Title             string             `json:"title" minLength:"2" maxLength:"60" doc:"标题"`
+	Content           string             `json:"content,omitempty" maxLength:"5000" doc:"内容"`
+	Place             model.Place        `json:"place,omitempty"`
+	StartsAt          time.Time          `json:"starts_at" doc:"开始时间"`
+	EndsAt            time.Time          `json:"ends_at" doc:"结束时间"`
+	OpenEarlyMinutes  int                `json:"open_early_minutes,omitempty" minimum:"0" maximum:"720" default:"30" doc:"提前多少分钟开放签到"`
+	LateAfterMinutes  int                `json:"late_after_minutes,omitempty" minimum:"0" maximum:"720" default:"0" doc:"开始多少分钟后算迟到"`
+	CloseAfterMinutes int                `json:"close_after_minutes,omitempty" minimum:"0" maximum:"1440" doc:"开始多少分钟后停止签到；0 为活动结束时"`
+	CreditHours       float64            `json:"credit_hours,omitempty" minimum:"0" maximum:"16" multipleOf:"0.5" doc:"学时"`
+	Audience          model.AudienceKind `json:"audience,omitempty" enum:"branch,groups,members" default:"branch" doc:"参加范围"`
+	Targets           []uint64           `json:"targets,omitempty" maxItems:"500" doc:"党小组或党员的编号"`
+	OpenToGuests      bool               `json:"open_to_guests,omitempty" doc:"名单外的党员可以列席签到"`
+}
+
+// DraftInput is a new activity of an organisation.
+type DraftInput struct {
+	OrganisationID uint64 `json:"organisation_id" minimum:"1"`
+	Nonce          string `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次新建时生成一次，重试时不变"`
+	ActivityInput
+}
+
+// EditInput is an activity as it should be; Version is that of the activity
+// the editor saw.
+type EditInput struct {
+	Version int `json:"version" minimum:"1"`
+	ActivityInput
+}
+
+func (in *ActivityInput) apply(a *model.Activity) error {
+	minutes := func(n int) time.Duration { return time.Duration(n) * time.Minute }
+	a.Kind, a.Title, a.Content, a.Place = in.Kind, cleanText(in.Title), cleanText(in.Content), in.Place
+	a.Place.Name = cleanText(a.Place.Name)
+	a.StartsAt, a.EndsAt = in.StartsAt.UTC().Truncate(time.Second), in.EndsAt.UTC().Truncate(time.Second)
+	a.OpensAt = a.StartsAt.Add(-minutes(in.OpenEarlyMinutes))
+	a.LateAt = a.StartsAt.Add(minutes(in.LateAfterMinutes))
+	a.ClosesAt = a.EndsAt
+	if in.CloseAfterMinutes > 0 {
+		a.ClosesAt = a.StartsAt.Add(minutes(in.CloseAfterMinutes))
+	}
+	a.CreditHours, a.Audience, a.OpenToGuests = in.CreditHours, in.Audience, in.OpenToGuests
+	if a.Audience == "" {
+		a.Audience = model.WholeBranch
+	}
+	switch {
+	case len([]rune(a.Title)) < 2:
+		return model.BadField("title", "标题至少两个字")
+	case a.EndsAt.Sub(a.StartsAt) > 7*24*time.Hour:
+		return model.BadField("ends_at", "一次活动最长七天，请分次发布")
+	case a.StartsAt.Year() < 2000 || a.StartsAt.Year() > 2100:
+		return model.BadField("starts_at", "开始时间不对，请重新选择")
+	case (a.Audience == model.WholeBranch) != (len(in.Targets) == 0):
+		return model.BadField("targets", "参加范围是全支部时不用选人，否则请至少选一项")
+	}
+	return a.CheckWindow()
+}
+
+// Draft makes a new activity that only those who conduct the organisation's
+// meetings can see. A retry with the same nonce answers with the first one.
+func (s *Activities) Draft(ctx context.Context, actor *model.Actor, in DraftInput) (*model.Activity, error) {
+	now := s.now()
+	content, err := json.Marshal(in)
+	if err != nil {
+		return nil, fmt.Errorf("digest draft: %w", err)
+	}
+	once := model.Once{Nonce: in.Nonce, Fingerprint: digest(string(content))[:22]}
+	a, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.Activity, error) {
+		line, err := lineOf(tx, in.OrganisationID)
+		if err != nil {
+			return nil, err
+		}
+		if !actor.Oversees(line) {
+			return nil, model.ErrNotFound
+		}
+		if !actor.Conducts(line) {
+			return nil, model.ErrNotConductor
+		}
+		a := &model.Activity{OrganisationID: in.OrganisationID, Status: model.Draft, CodeEpoch: 1, Version: 1,
+			CreatedBy: actor.MemberID, CreatedAt: now, Once: once}
+		if err := in.apply(a); err != nil {
+			return nil, err
+		}
+		if err := tx.Create(a).Error; err != nil {
+			return nil, fmt.Errorf("draft activity: %w", err)
+		}
+		return a, setTargets(tx, s.settings.Zone, a, in.Targets)
+	})
+	if !errors.Is(err, gorm.ErrDuplicatedKey) {
+		return a, err
+	}
+	first := new(model.Activity)
+	if err := s.db.WithContext(ctx).Take(first, "created_by = ? AND nonce = ?", actor.MemberID, in.Nonce).Error; err != nil {
+		return nil, fmt.Errorf("find first draft: %w", err)
+	}
+	if _, err := first.Replays(once); err != nil {
+		return nil, err
+	}
+	return first, nil
+}
+
+// setTargets names the groups or members that the activity is for, all of them
+// within its organisation.
+func setTargets(tx *gorm.DB, zone *time.Location, a *model.Activity, targets []uint64) error {
+	if err := tx.Delete(&model.ActivityTarget{}, "activity_id = ?", a.ID).Error; err != nil {
+		return fmt.Errorf("clear audience of activity %d: %w", a.ID, err)
+	}
+	rows := make([]model.ActivityTarget, 0, len(targets))
+	seen := map[uint64]bool{}
+	for _, id := range targets {
+		if !seen[id] {
+			rows = append(rows, model.ActivityTarget{ActivityID: a.ID, TargetID: id})
+		}
+		seen[id] = true
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	if err := tx.Create(&rows).Error; err != nil {
+		return fmt.Errorf("set audience of activity %d: %w", a.ID, err)
+	}
+	var known int64
+	if a.Audience == model.SomeGroups {
+		err := tx.Model(&model.Organisation{}).Where("kind = ? AND id IN (?)", model.PartyGroup, below(tx, []uint64{a.OrganisationID})).
+			Where("id IN (?)", tx.Model(&model.ActivityTarget{}).Select("target_id").Where("activity_id = ?", a.ID)).Count(&known).Error
+		if err != nil {
+			return fmt.Errorf("check audience of activity %d: %w", a.ID, err)
+		}
+	} else {
+		people, err := audienceOf(tx, zone, a)
+		if err != nil {
+			return err
+		}
+		known = int64(len(people))
+	}
+	if known != int64(len(rows)) {
+		return model.ErrAudience
+	}
+	return nil
+}
+
+// Publish makes a draft known to its audience and writes the roster. The text
+// passes WeChat's content check first: refused when risky, and never published
+// unchecked. Publishing a published activity changes nothing.
+func (s *Activities) Publish(ctx context.Context, actor *model.Actor, id uint64) (*model.Activity, error) {
+	a, err := s.conducted(ctx, actor, id)
+	if err != nil {
+		return nil, err
+	}
+	if a.Status == model.Published {
+		return a, nil
+	}
+	if err := a.Allow(model.Draft); err != nil {
+		return nil, err
+	}
+	if err := s.checkText(ctx, actor, a); err != nil {
+		return nil, err
+	}
+	now := s.now()
+	if !now.Before(a.EndsAt) {
+		return nil, model.BadField("starts_at", "活动时间已过，请先修改时间")
+	}
+	return inTx(ctx, s.db, func(tx *gorm.DB) (*model.Activity, error) {
+		if err := s.holdAudience(tx, a); err != nil {
+			return nil, err
+		}
+		published := tx.Model(a).Where("status = ? AND version = ?", model.Draft, a.Version).
+			Updates(map[string]any{"status": model.Published, "published_at": now, "version": a.Version + 1})
+		if published.Error != nil {
+			return nil, fmt.Errorf("publish activity %d: %w", id, published.Error)
+		}
+		if published.RowsAffected == 0 {
+			return nil, model.ErrChangedMeantime
+		}
+		people, err := makeRoster(tx, s.settings.Zone, a)
+		if err != nil {
+			return nil, err
+		}
+		if people == 0 {
+			return nil, model.ErrAudienceEmpty
+		}
+		return find[model.Activity](tx, id, model.ErrActivityNotFound)
+	})
+}
+
+// holdAudience keeps the memberships of the activity's branch still.
+func (s *Activities) holdAudience(tx *gorm.DB, a *model.Activity) error {
+	line, err := lineOf(tx, a.OrganisationID)
+	if err != nil {
+		return err
+	}
+	if branch := line.BranchID(); branch != 0 {
+		return lockBranches(tx, branch)
+	}
+	var branches []uint64
+	if err := tx.Raw("? ORDER BY id", below(tx, []uint64{a.OrganisationID})).Scan(&branches).Error; err != nil {
+		return fmt.Errorf("branches of organisation %d: %w", a.OrganisationID, err)
+	}
+	return lockBranches(tx, branches...)
+}
+
+func (s *Activities) checkText(ctx context.Context, actor *model.Actor, a *model.Activity) error {
+	verdict, err := s.platform.CheckText(ctx, actor.OpenID, a.Title+"\n"+a.Place.Name+"\n"+a.Content)
+	switch {
+	case err != nil:
+		return platformRefusal(err, model.ErrPlatformAway)
+	case verdict == "risky":
+		return model.ErrTextRisky
+	case verdict != "pass":
+		return model.ErrTextReview
+	}
+	return nil
+}
+
+// Edit changes an activity that is a draft or published: time, place, text,
+// audience. Once the meeting has started neither its start nor its audience
+// changes. What is already recorded stays.
+func (s *Activities) Edit(ctx context.Context, actor *model.Actor, id uint64, in EditInput) (*model.Activity, error) {
+	before, err := s.conducted(ctx, actor, id)
+	if err != nil {
+		return nil, err
+	}
+	after := *before
+	if err := in.apply(&after); err != nil {
+		return nil, err
+	}
+	if before.Status == model.Published && (after.Title != before.Title || after.Content != before.Content || after.Place.Name != before.Place.Name) {
+		if err := s.checkText(ctx, actor, &after); err != nil {
+			return nil, err
+		}
+	}
+	now := s.now()
+	a, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.Activity, error) {
+		if err := s.holdAudience(tx, &after); err != nil {
+			return nil, err
+		}
+		current, err := lock[model.Activity](tx, id, model.ErrActivityNotFound)
+		if err != nil {
+			return nil, err
+		}
+		if err := current.Allow(model.Draft, model.Published); err != nil {
+			return nil, err
+		}
+		if current.Version != in.Version || current.Version != before.Version {
+			return nil, model.ErrChangedMeantime.With("version", current.Version)
+		}
+		after.Version, after.Status, after.CodeEpoch = current.Version+1, current.Status, current.CodeEpoch
+		frozen := current.Status == model.Published && current.StartedAt(now)
+		if frozen {
+			same, err := sameTargets(tx, current.ID, in.Targets)
+			if err != nil {
+				return nil, err
+			}
+			if !after.StartsAt.Equal(current.StartsAt) || after.Audience != current.Audience || !same {
+				return nil, model.ErrActivityStarted
+			}
+		}
+		if err := tx.Save(&after).Error; err != nil {
+			return nil, fmt.Errorf("edit activity %d: %w", id, err)
+		}
+		if frozen {
+			return &after, nil
+		}
+		if err := setTargets(tx, s.settings.Zone, &after, in.Targets); err != nil {
+			return nil, err
+		}
+		if after.Status == model.Published {
+			people, err := makeRoster(tx, s.settings.Zone, &after)
+			if err == nil && people == 0 {
+				err = model.ErrAudienceEmpty
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		return &after, nil
+	})
+	if err == nil {
+		s.boards.changed(ctx, id)
+	}
+	return a, err
+}
+
+func sameTargets(tx *gorm.DB, activityID uint64, targets []uint64) (bool, error) {
+	var now []uint64
+	err := tx.Model(&model.ActivityTarget{}).Where("activity_id = ?", activityID).Pluck("target_id", &now).Error
+	if err != nil {
+		return false, fmt.Errorf("read audience of activity %d: %w", activityID, err)
+	}
+	set := map[uint64]bool{}
+	for _, id := range targets {
+		set[id] = true
+	}
+	for _, id := range now {
+		if !set[id] {
+			return false, nil
+		}
+	}
+	return len(set) == len(now), nil
+}
+
+// CancelInput says why an activity does not take place.
+type CancelInput struct {
+	Reason string `json:"reason" minLength:"2" maxLength:"100" doc:"取消的原因，会告诉参加的人"`
+}
+
+// Cancel calls an activity off; its codes stop at once. Cancelling again
+// changes nothing; a closed meeting is not cancelled any more.
+func (s *Activities) Cancel(ctx context.Context, actor *model.Actor, id uint64, in CancelInput) (*model.Activity, error) {
+	if _, err := s.conducted(ctx, actor, id); err != nil {
+		return nil, err
+	}
+	now := s.now()
+	a, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.Activity, error) {
+		a, err := lock[model.Activity](tx, id, model.ErrActivityNotFound)
+		if err != nil || a.Status == model.Cancelled {
+			return a, err
+		}
+		if err := a.Allow(model.Draft, model.Published); err != nil {
+			return nil, err
+		}
+		a.Status, a.CancelReason, a.Version = model.Cancelled, cleanText(in.Reason), a.Version+1
+		if err := tx.Save(a).Error; err != nil {
+			return nil, fmt.Errorf("cancel activity %d: %w", id, err)
+		}
+		return a, auditBy(tx, now, actor, "cancel_activity", "activity", id, "ok", nil)
+	})
+	if err == nil {
+		s.boards.changed(ctx, id)
+	}
+	return a, err
+}
+
+// ActivityView is an activity as one person sees it.
+type ActivityView struct {
+	model.Activity
+	OrganisationName string                 `json:"organisation_name"`
+	Expected         bool                   `json:"expected" doc:"本人是否在名单中"`
+	MyStatus         model.AttendanceStatus `json:"my_status" doc:"本人的状态，空为未到"`
+	CheckedInAt      *time.Time             `json:"checked_in_at" doc:"本人签到的时间"`
+	MayConduct       bool                   `json:"may_conduct" doc:"本人可以办理这场活动"`
+}
+
+// Show is one activity with the caller's own part in it.
+func (s *Activities) Show(ctx context.Context, actor *model.Actor, id uint64) (*ActivityView, error) {
+	db := s.db.WithContext(ctx)
+	a, line, own, err := seen(db, actor, id)
+	if err != nil {
+		return nil, err
+	}
+	view := &ActivityView{Activity: *a, OrganisationName: line[0].Name, MayConduct: actor.Conducts(line),
+		Expected: own.Entry != nil, MyStatus: own.Status()}
+	if own.Recorded != nil && own.Recorded.Status == model.Present {
+		view.CheckedInAt = &own.Recorded.At
+	}
+	return view, nil
+}
+
+// seen loads an activity for somebody who may see it, or refuses as if there
+// were none. A draft is seen by those who conduct it; otherwise who oversees
+// the organisation, is on the roster, came, or belongs to the branch may look,
+// and an open activity is for every member.
+func seen(tx *gorm.DB, actor *model.Actor, id uint64) (*model.Activity, model.Line, *model.Standing, error) {
+	a, err := find[model.Activity](tx, id, model.ErrActivityNotFound)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	line, err := lineOf(tx, a.OrganisationID)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	own, err := standingOf(tx, id, actor.MemberID)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	visible := actor.Oversees(line) || own.Entry != nil || own.Recorded != nil || a.OpenToGuests && actor.MemberID != 0 ||
+		actor.BranchID != 0 && actor.BranchID == line.BranchID()
+	if a.Status == model.Draft {
+		visible = actor.Conducts(line)
+	}
+	if !visible {
+		return nil, nil, nil, model.ErrActivityNotFound
+	}
+	return a, line, own, nil
+}
+
+// standingOf is one member's own part in an activity.
+func standingOf(tx *gorm.DB, activityID, memberID uint64) (*model.Standing, error) {
+	own := new(model.Standing)
+	if memberID == 0 {
+		return own, nil
+	}
+	var entries []model.RosterEntry
+	var recorded []model.Attendance
+	var leaves []model.Leave
+	mine := func() *gorm.DB { return tx.Where("activity_id = ? AND member_id = ?", activityID, memberID) }
+	if err := errors.Join(mine().Find(&entries).Error, mine().Find(&recorded).Error, mine().Find(&leaves).Error); err != nil {
+		return nil, fmt.Errorf("standing of member %d: %w", memberID, err)
+	}
+	if len(entries) > 0 {
+		own.Entry = &entries[0]
+	}
+	if len(recorded) > 0 {
+		own.Recorded = &recorded[0]
+	}
+	if len(leaves) > 0 {
+		own.Leave = &leaves[0]
+	}
+	return own, nil
+}
+
+// conducted loads an activity for somebody who may run it.
+func (s *Activities) conducted(ctx context.Context, actor *model.Actor, id uint64) (*model.Activity, error) {
+	a, _, err := conducted(s.db.WithContext(ctx), actor, id)
+	return a, err
+}
+
+func conducted(tx *gorm.DB, actor *model.Actor, id uint64) (*model.Activity, model.Line, error) {
+	a, line, _, err := seen(tx, actor, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !actor.Conducts(line) {
+		return nil, nil, model.ErrNotConductor
+	}
+	return a, line, nil
+}
+
+// ActivityScope is which activities a list holds.
+type ActivityScope string
+
+// The scopes.
+const (
+	Mine ActivityScope = "mine" // those I am expected at
+	Work ActivityScope = "work" // those of the organisations I have a post in, and below them
+)
+
+// ActivityPage is a part of a list, the latest start first.
+type ActivityPage struct {
+	Items []ActivityLine `json:"items"`
+	Next  string         `json:"next,omitempty" doc:"下一页的 cursor；没有就是到底了"`
+}
+
+// ActivityLine is an activity in a list.
+type ActivityLine struct {
+	ID               uint64               `json:"id"`
+	Kind             model.ActivityKind   `json:"kind"`
+	Title            string               `json:"title"`
+	OrganisationName string               `json:"organisation_name"`
+	Place            string               `json:"place"`
+	StartsAt         time.Time            `json:"starts_at"`
+	EndsAt           time.Time            `json:"ends_at"`
+	OpensAt          time.Time            `json:"opens_at"`
+	ClosesAt         time.Time            `json:"closes_at"`
+	Status           model.ActivityStatus `json:"status"`
+}
+
+// List is the activities of a scope, the latest start first; cursor continues
+// an earlier page. Only what the caller may see is in it.
+func (s *Activities) List(ctx context.Context, actor *model.Actor, scope ActivityScope, cursor string, limit int) (*ActivityPage, error) {
+	db := s.db.WithContext(ctx)
+	rows := db.Table("activities a").Select("a.*, o.name AS organisation_name").Joins("JOIN organisations o ON o.id = a.organisation_id")
+	if scope == Work {
+		within := make([]uint64, 0, len(actor.Posts))
+		for _, p := range actor.Posts {
+			within = append(within, p.OrganisationID)
+		}
+		rows = rows.Where("a.organisation_id IN (?)", below(db, append(within, 0))).
+			Where("a.status <> ? OR a.organisation_id IN (?)", model.Draft, s.conductedOrganisations(db, actor))
+	} else {
+		rows = rows.Joins("JOIN roster_entries r ON r.activity_id = a.id AND r.member_id = ?", actor.MemberID).Where("a.status <> ?", model.Draft)
+	}
+	if cursor != "" {
+		at, id, err := readCursor(cursor)
+		if err != nil {
+			return nil, err
+		}
+		rows = rows.Where("a.starts_at < ? OR a.starts_at = ? AND a.id < ?", at, at, id)
+	}
+	page := &ActivityPage{Items: []ActivityLine{}}
+	if err := rows.Order("a.starts_at DESC, a.id DESC").Limit(limit + 1).Scan(&page.Items).Error; err != nil {
+		return nil, fmt.Errorf("list activities: %w", err)
+	}
+	if len(page.Items) > limit {
+		page.Items = page.Items[:limit]
+		last := page.Items[limit-1]
+		page.Next = writeCursor(last.StartsAt, last.ID)
+	}
+	return page, nil
+}
+
+// conductedOrganisations is a query for the ids of the organisations whose
+// meetings the actor may run.
+func (s *Activities) conductedOrganisations(db *gorm.DB, actor *model.Actor) *gorm.DB {
+	homes, all := []uint64{0}, []uint64{0}
+	for _, p := range actor.Posts {
+		switch p.Kind {
+		case model.Administrator:
+			all = append(all, p.OrganisationID)
+		case model.Secretary, model.CommitteeMember, model.GroupLeader:
+			homes = append(homes, p.OrganisationID)
+		}
+	}
+	return db.Model(&model.Organisation{}).Select("id").
+		Where("id IN ? OR parent_id IN ? AND kind = ? OR id IN (?)", homes, homes, model.PartyGroup, below(db, all))
+}

@@ -1,0 +1,227 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+	"gorm.io/gorm"
+
+	"dangri/model"
+)
+
+// Boards is the meeting in numbers while it happens. The counts are always
+// derived from the rows and kept in Redis under a version that every commit
+// moves on; a copy that is older than five seconds, or of another version, is
+// made anew. So a lost message, a wiped Redis or an old dump is wrong for five
+// seconds at most, and a warm board costs one round trip to Redis.
+type Boards struct {
+	db       *gorm.DB
+	cache    *cache
+	sessions *Sessions
+	now      func() time.Time
+	makes    singleflight.Group
+
+	mu     sync.Mutex
+	marked map[uint64]uint64 // activities changed here whose version is not yet known to have moved
+	serial uint64
+}
+
+const boardLife = 5 * time.Second
+
+// Board is what the secretary's screen shows during a meeting.
+type Board struct {
+	ActivityID uint64               `json:"activity_id"`
+	Title      string               `json:"title"`
+	Status     model.ActivityStatus `json:"status"`
+	Tally      model.Tally          `json:"tally"`
+	Sentence   string               `json:"sentence" doc:"一句话的统计"`
+	Arrivals   []BoardArrival       `json:"arrivals" doc:"最近到的十人，最新的在前"`
+	ETag       string               `json:"-"`
+}
+
+// BoardArrival is one of the last who came.
+type BoardArrival struct {
+	Name       string           `json:"name"`
+	At         time.Time        `json:"at"`
+	Late       bool             `json:"late"`
+	Guest      bool             `json:"guest"`
+	Provenance model.Provenance `json:"provenance"`
+}
+
+// boardCopy is what Redis keeps of a board, with who may look at it.
+type boardCopy struct {
+	Version string     `json:"version"`
+	MadeAt  time.Time  `json:"made_at"`
+	Line    model.Line `json:"line"`
+	ETag    string     `json:"etag"`
+	Board   Board      `json:"board"`
+}
+
+func boardKey(id uint64) string        { return "board:" + strconv.FormatUint(id, 10) }
+func boardVersionKey(id uint64) string { return "board-version:" + strconv.FormatUint(id, 10) }
+
+// Show is the board of an activity for those who oversee its organisation. It
+// takes the token instead of the actor because session, board and version come
+// in one round trip.
+func (s *Boards) Show(ctx context.Context, token string, id uint64) (*Board, error) {
+	actor, values, err := s.sessions.actorAnd(ctx, token, boardKey(id), boardVersionKey(id))
+	if err != nil {
+		return nil, err
+	}
+	c := s.warm(id, values[0], values[1])
+	if c == nil {
+		if c, err = s.make(ctx, id, values[1]); err != nil {
+			return nil, err
+		}
+	}
+	if !actor.Oversees(c.Line) {
+		return nil, model.ErrActivityNotFound
+	}
+	c.Board.ETag = c.ETag
+	return &c.Board, nil
+}
+
+// warm is the copy if it still says the truth, else nil.
+func (s *Boards) warm(id uint64, value, version string) *boardCopy {
+	s.mu.Lock()
+	_, marked := s.marked[id]
+	s.mu.Unlock()
+	c := new(boardCopy)
+	if marked || value == "" || json.Unmarshal([]byte(value), c) != nil {
+		return nil
+	}
+	age := s.now().Sub(c.MadeAt)
+	if c.Version != version || age < 0 || age >= boardLife {
+		return nil
+	}
+	return c
+}
+
+// make counts the board from the rows. Those who ask at the same time share
+// one count, but nobody shares a count that began before a change they may
+// have seen.
+func (s *Boards) make(ctx context.Context, id uint64, version string) (*boardCopy, error) {
+	s.mu.Lock()
+	key := fmt.Sprint(id, ":", s.serial)
+	s.mu.Unlock()
+	made, err, _ := s.makes.Do(key, func() (any, error) {
+		ctx := context.WithoutCancel(ctx)
+		c, err := s.count(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		c.Version = version
+		value, err := json.Marshal(c)
+		if err != nil {
+			return nil, fmt.Errorf("copy board %d: %w", id, err)
+		}
+		s.cache.set(ctx, boardKey(id), string(value), time.Minute)
+		s.announceAgain(ctx, id)
+		return c, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	c := *made.(*boardCopy)
+	return &c, nil
+}
+
+func (s *Boards) count(ctx context.Context, id uint64) (*boardCopy, error) {
+	db := s.db.WithContext(ctx)
+	madeAt := s.now()
+	a, err := find[model.Activity](db, id, model.ErrActivityNotFound)
+	if err != nil {
+		return nil, err
+	}
+	line, err := lineOf(db, a.OrganisationID)
+	if err != nil {
+		return nil, err
+	}
+	seats, err := seatsOf(db, id)
+	if err != nil {
+		return nil, err
+	}
+	b := Board{ActivityID: id, Title: a.Title, Status: a.Status, Tally: tally(a, seats), Arrivals: []BoardArrival{}}
+	b.Sentence = b.Tally.Sentence()
+	for i := range seats {
+		if t := seats[i].Recorded; t != nil && t.Status == model.Present {
+			b.Arrivals = append(b.Arrivals, BoardArrival{Name: seats[i].Name, At: t.At, Late: t.Late(a), Guest: t.Guest, Provenance: t.Provenance})
+		}
+	}
+	slices.SortStableFunc(b.Arrivals, func(x, y BoardArrival) int { return y.At.Compare(x.At) })
+	b.Arrivals = b.Arrivals[:min(10, len(b.Arrivals))]
+	body, err := json.Marshal(b)
+	if err != nil {
+		return nil, fmt.Errorf("digest board %d: %w", id, err)
+	}
+	return &boardCopy{MadeAt: madeAt, Line: line, ETag: digest(string(body))[:16], Board: b}, nil
+}
+
+// changed tells every replica that the activity's board is out of date. Call
+// it after the commit.
+func (s *Boards) changed(ctx context.Context, ids ...uint64) {
+	s.mark(ids)
+	s.announce(context.WithoutCancel(ctx), ids)
+}
+
+// mark makes this replica count the boards anew from now on.
+func (s *Boards) mark(ids []uint64) {
+	if len(ids) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serial++
+	if s.marked == nil {
+		s.marked = map[uint64]uint64{}
+	}
+	for _, id := range ids {
+		s.marked[id] = s.serial
+	}
+}
+
+// announce moves the boards' versions on, so that every replica counts anew.
+// While Redis is away the marks stay, and this replica serves no copies.
+func (s *Boards) announce(ctx context.Context, ids []uint64) {
+	if len(ids) == 0 {
+		return
+	}
+	s.mu.Lock()
+	before := s.serial
+	s.mu.Unlock()
+	once := map[uint64]bool{}
+	for _, id := range ids {
+		once[id] = true
+	}
+	keys := make([]string, 0, len(once))
+	for id := range maps.Keys(once) {
+		keys = append(keys, boardVersionKey(id))
+	}
+	if !s.cache.bump(ctx, time.Hour, keys...) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id := range once {
+		if s.marked[id] <= before {
+			delete(s.marked, id)
+		}
+	}
+}
+
+// announceAgain makes up for an announcement that Redis did not take.
+func (s *Boards) announceAgain(ctx context.Context, id uint64) {
+	s.mu.Lock()
+	_, marked := s.marked[id]
+	s.mu.Unlock()
+	if marked {
+		s.announce(ctx, []uint64{id})
+	}
+}

@@ -1,0 +1,369 @@
+package service
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"gorm.io/gorm"
+
+	"dangri/model"
+)
+
+// CheckIns is members arriving at a meeting. A whole district arrives in the
+// same minute, so arrivals commit in groups: whoever comes while a group is
+// being written rides with the next one. A group costs one read and one
+// insert, and each caller is answered after the commit with an outcome of its
+// own.
+type CheckIns struct {
+	db       *gorm.DB
+	codes    codes
+	limits   *limits
+	boards   *Boards
+	now      func() time.Time
+	arrivals chan *arrival
+}
+
+const (
+	arrivalGroup   = 128  // the most arrivals in one insert
+	arrivalQueue   = 4096 // beyond that callers are asked to come again
+	arrivalWriters = 2    // one group is read while another commits
+)
+
+func newCheckIns(p Parts, codes codes, limits *limits, boards *Boards) *CheckIns {
+	return &CheckIns{db: p.DB, codes: codes, limits: limits, boards: boards, now: p.Now, arrivals: make(chan *arrival, arrivalQueue)}
+}
+
+// CheckInInput is what a phone sends after a scan, or after six digits were
+// typed on the page of an activity. Exactly one of code and digits.
+type CheckInInput struct {
+	Code       string       `json:"code,omitempty" maxLength:"64" doc:"扫到的内容（小程序码的 scene，或二维码网址的最后一段）"`
+	Digits     string       `json:"digits,omitempty" maxLength:"6" doc:"屏幕上的六位签到码；同时要给 activity_id"`
+	ActivityID uint64       `json:"activity_id,omitempty" doc:"页面所在的活动；扫码时可不给"`
+	Nonce      string       `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次扫码生成一次，重试时不变"`
+	Location   *model.Point `json:"location,omitempty" doc:"只在活动设了范围时才问；只记范围内外，不记坐标"`
+}
+
+// CheckedIn is an arrival that is on record.
+type CheckedIn struct {
+	Code          string           `json:"code" enum:"ok" doc:"总是 ok"`
+	Message       string           `json:"message" doc:"可以直接显示的话"`
+	ActivityID    uint64           `json:"activity_id"`
+	ActivityTitle string           `json:"activity_title"`
+	CheckedInAt   time.Time        `json:"checked_in_at" doc:"以服务器时间为准"`
+	Late          bool             `json:"late" doc:"是否迟到"`
+	Guest         bool             `json:"guest" doc:"是否列席"`
+	Provenance    model.Provenance `json:"provenance"`
+}
+
+// arrival is one check-in on its way to the database.
+type arrival struct {
+	actor    *model.Actor
+	activity uint64
+	scanned  *screenCode // nil when typed
+	typed    string
+	once     model.Once
+	location *model.Point
+	at       time.Time
+	done     chan outcome
+}
+
+type outcome struct {
+	in  *CheckedIn
+	err error
+}
+
+// Create checks the caller in. A retry with the same nonce is answered as the
+// first try was; another scan of the same person is refused with the time of
+// the first. An early scan is refused with the opening time and leaves no trace.
+func (s *CheckIns) Create(ctx context.Context, actor *model.Actor, in CheckInInput) (*CheckedIn, error) {
+	if actor.MemberID == 0 {
+		return nil, model.ErrNotBound
+	}
+	a, err := s.arrive(ctx, actor, in)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case s.arrivals <- a:
+	default:
+		return nil, model.ErrUnavailable
+	}
+	select {
+	case o := <-a.done:
+		return o.in, o.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// arrive reads the input as far as that needs no store.
+func (s *CheckIns) arrive(ctx context.Context, actor *model.Actor, in CheckInInput) (*arrival, error) {
+	content, err := json.Marshal(struct {
+		Code, Digits string
+		Activity     uint64
+	}{in.Code, in.Digits, in.ActivityID})
+	if err != nil {
+		return nil, fmt.Errorf("digest check-in: %w", err)
+	}
+	a := &arrival{actor: actor, activity: in.ActivityID, typed: in.Digits, location: in.Location, at: s.now(),
+		once: model.Once{Nonce: in.Nonce, Fingerprint: digest(string(content))[:22]}, done: make(chan outcome, 1)}
+	switch {
+	case (in.Code == "") == (in.Digits == ""):
+		return nil, model.BadField("code", "请扫描二维码，或输入六位签到码")
+	case in.Code != "":
+		scanned, err := s.codes.readScreen(in.Code)
+		if err != nil {
+			return nil, s.wrongCode(ctx, actor, err)
+		}
+		if in.ActivityID != 0 && in.ActivityID != scanned.activityID {
+			return nil, model.ErrWrongActivity
+		}
+		a.scanned, a.activity = &scanned, scanned.activityID
+	case in.ActivityID == 0:
+		return nil, model.BadField("activity_id", "请在活动页面里输入签到码")
+	default:
+		// Six digits can be guessed, so every try counts, right or wrong.
+		if err := s.limits.take(ctx, "typed", strconv.FormatUint(actor.MemberID, 10), 10); err != nil {
+			return nil, s.tooManyWrong(ctx, actor, err)
+		}
+	}
+	return a, nil
+}
+
+// wrongCode counts a wrong code against its sender alone and refuses it.
+func (s *CheckIns) wrongCode(ctx context.Context, actor *model.Actor, refusal error) error {
+	if err := s.limits.take(ctx, "wrong_code", strconv.FormatUint(actor.MemberID, 10), 10); err != nil {
+		return s.tooManyWrong(ctx, actor, err)
+	}
+	return refusal
+}
+
+// tooManyWrong leaves an audit entry, at most one a minute for one person.
+func (s *CheckIns) tooManyWrong(ctx context.Context, actor *model.Actor, refusal error) error {
+	if s.limits.take(ctx, "guess_audit", strconv.FormatUint(actor.MemberID, 10), 1) == nil {
+		err := auditBy(s.db.WithContext(ctx), s.now(), actor, "guess_code", "member", actor.MemberID, "too_many_attempts", nil)
+		if err != nil {
+			return err
+		}
+	}
+	return refusal
+}
+
+// commitArrivals writes arrivals in groups until ctx ends.
+func (s *CheckIns) commitArrivals(ctx context.Context) error {
+	var writers errgroup.Group
+	for range arrivalWriters {
+		writers.Go(func() error {
+			for {
+				select {
+				case <-ctx.Done():
+					return nil
+				case first := <-s.arrivals:
+					s.commit(context.WithoutCancel(ctx), s.group(first))
+				}
+			}
+		})
+	}
+	return writers.Wait()
+}
+
+// group is the first arrival and all that wait behind it.
+func (s *CheckIns) group(first *arrival) []*arrival {
+	group := []*arrival{first}
+	for len(group) < arrivalGroup {
+		select {
+		case a := <-s.arrivals:
+			group = append(group, a)
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+// commit decides and writes one group and answers everybody in it.
+func (s *CheckIns) commit(ctx context.Context, group []*arrival) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	outcomes, came := s.write(ctx, group)
+	s.boards.mark(came)
+	for i, a := range group {
+		a.done <- outcomes[i]
+	}
+	s.boards.announce(ctx, came)
+}
+
+// write records a group in one insert. Somebody else may have recorded one of
+// its people in between; then each is written alone. It returns an outcome for
+// each arrival and the activities that somebody came to.
+func (s *CheckIns) write(ctx context.Context, group []*arrival) (outcomes []outcome, came []uint64) {
+	db := s.db.WithContext(ctx)
+	outcomes = make([]outcome, len(group))
+	fail := func(err error) ([]outcome, []uint64) {
+		for i := range outcomes {
+			outcomes[i] = outcome{err: err}
+		}
+		return outcomes, nil
+	}
+	facts, err := readArrivals(db, group)
+	if err != nil {
+		return fail(err)
+	}
+	rows := make([]*model.Attendance, 0, len(group))
+	var waiting []int // arrivals whose outcome hangs on the insert, in the order of rows
+	for i, a := range group {
+		row, out := s.decide(a, facts[i])
+		if row == nil {
+			outcomes[i] = out
+			continue
+		}
+		rows, waiting = append(rows, row), append(waiting, i)
+	}
+	if len(rows) == 0 {
+		return outcomes, nil
+	}
+	// One person twice in one group, or two groups with the same people: the
+	// unique key decides, and a fixed order keeps the two from deadlocking.
+	order := make([]*model.Attendance, len(rows))
+	copy(order, rows)
+	slices.SortFunc(order, func(x, y *model.Attendance) int {
+		return cmp.Or(cmp.Compare(x.ActivityID, y.ActivityID), cmp.Compare(x.MemberID, y.MemberID))
+	})
+	err = db.Create(order).Error
+	switch {
+	case err == nil:
+		for n, i := range waiting {
+			outcomes[i] = outcome{in: checkedIn(&facts[i].Activity, rows[n])}
+			came = append(came, rows[n].ActivityID)
+		}
+	case len(group) > 1 && (errors.Is(err, gorm.ErrDuplicatedKey) || collided(err)):
+		for _, i := range waiting {
+			out, at := s.write(ctx, group[i:i+1])
+			outcomes[i] = out[0]
+			came = append(came, at...)
+		}
+	case errors.Is(err, gorm.ErrDuplicatedKey):
+		// Recorded since we read: read again and say so.
+		if facts, err = readArrivals(db, group); err != nil {
+			return fail(err)
+		}
+		_, outcomes[0] = s.decide(group[0], facts[0])
+	default:
+		return fail(fmt.Errorf("record %d check-ins: %w", len(rows), err))
+	}
+	return outcomes, came
+}
+
+// decide makes the row that records an arrival, or the outcome where there is
+// nothing to record.
+func (s *CheckIns) decide(a *arrival, facts *model.Arrival) (*model.Attendance, outcome) {
+	if facts == nil {
+		if a.scanned != nil {
+			return nil, outcome{err: model.ErrCodeInvalid}
+		}
+		return nil, outcome{err: model.ErrActivityNotFound}
+	}
+	activity := &facts.Activity
+	if a.scanned == nil && !mayType(a.actor, facts) {
+		return nil, outcome{err: model.ErrActivityNotFound}
+	}
+	replay, err := facts.Admit(a.once, a.at)
+	if err == nil && replay {
+		return nil, outcome{in: checkedIn(activity, facts.Recorded)}
+	}
+	if err == nil && a.scanned != nil {
+		err = s.codes.freshAt(*a.scanned, activity.CodeEpoch, a.at)
+	}
+	if err == nil && a.scanned == nil {
+		err = s.codes.proveTyped(a.typed, activity.ID, activity.CodeEpoch, a.at)
+	}
+	if err != nil {
+		return nil, outcome{err: err}
+	}
+	row := &model.Attendance{ActivityID: activity.ID, MemberID: a.actor.MemberID, BranchID: a.actor.BranchID, Status: model.Present,
+		Provenance: model.ByScan, At: a.at, Location: activity.Place.Locate(a.location), Guest: facts.Entry == nil, Once: a.once}
+	if facts.Entry != nil {
+		row.BranchID = facts.Entry.BranchID
+	}
+	if a.scanned == nil {
+		row.Provenance = model.ByTypedCode
+	}
+	return row, outcome{}
+}
+
+// mayType says whether the person may know of the activity at all: digits, in
+// contrast to a scanned code, are no proof of having seen its screen.
+func mayType(actor *model.Actor, facts *model.Arrival) bool {
+	return facts.Activity.Status != model.Draft &&
+		(facts.Entry != nil || facts.Activity.OpenToGuests || actor.BranchID == facts.Activity.OrganisationID)
+}
+
+func checkedIn(a *model.Activity, t *model.Attendance) *CheckedIn {
+	out := &CheckedIn{Code: "ok", Message: "签到成功", ActivityID: a.ID, ActivityTitle: a.Title, CheckedInAt: t.At,
+		Late: t.Late(a), Guest: t.Guest, Provenance: t.Provenance}
+	if out.Late {
+		out.Message = "已签到，记为迟到"
+	}
+	return out
+}
+
+// readArrivals reads in one query what decides each arrival; nil where there
+// is no such activity.
+func readArrivals(db *gorm.DB, group []*arrival) ([]*model.Arrival, error) {
+	var pairs strings.Builder
+	args := make([]any, 0, 3*len(group))
+	for i, a := range group {
+		if i > 0 {
+			pairs.WriteString(" UNION ALL ")
+		}
+		pairs.WriteString("SELECT ? AS n, ? AS activity_id, ? AS member_id")
+		args = append(args, i, a.activity, a.actor.MemberID)
+	}
+	var rows []struct {
+		N int
+		model.Activity
+		EntryMember  uint64
+		EntryBranch  uint64
+		TID          *uint64 `gorm:"column:t_id"`
+		TStatus      model.AttendanceStatus
+		TProvenance  model.Provenance
+		TAt          *time.Time
+		TGuest       bool
+		TNonce       string
+		TFingerprint string
+	}
+	err := db.Raw(`SELECT p.n, a.id, a.organisation_id, a.title, a.status, a.starts_at, a.ends_at, a.opens_at, a.late_at, a.closes_at,
+		a.latitude, a.longitude, a.radius, a.open_to_guests, a.code_epoch,
+		COALESCE(r.member_id, 0) AS entry_member, COALESCE(r.branch_id, 0) AS entry_branch,
+		t.id AS t_id, COALESCE(t.status, '') AS t_status, COALESCE(t.provenance, '') AS t_provenance, t.at AS t_at,
+		COALESCE(t.guest, 0) AS t_guest, COALESCE(t.nonce, '') AS t_nonce, COALESCE(t.fingerprint, '') AS t_fingerprint
+		FROM (`+pairs.String()+`) p
+		JOIN activities a ON a.id = p.activity_id
+		LEFT JOIN roster_entries r ON r.activity_id = p.activity_id AND r.member_id = p.member_id
+		LEFT JOIN attendances t ON t.activity_id = p.activity_id AND t.member_id = p.member_id`, args...).Scan(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("read %d arrivals: %w", len(group), err)
+	}
+	facts := make([]*model.Arrival, len(group))
+	for i := range rows {
+		row := &rows[i]
+		f := &model.Arrival{Activity: row.Activity}
+		if row.EntryMember != 0 {
+			f.Entry = &model.RosterEntry{ActivityID: row.Activity.ID, MemberID: row.EntryMember, BranchID: row.EntryBranch}
+		}
+		if row.TID != nil {
+			f.Recorded = &model.Attendance{ID: *row.TID, Status: row.TStatus, Provenance: row.TProvenance, At: *row.TAt,
+				Guest: row.TGuest, Once: model.Once{Nonce: row.TNonce, Fingerprint: row.TFingerprint}}
+		}
+		facts[row.N] = f
+	}
+	return facts, nil
+}

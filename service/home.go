@@ -1,0 +1,186 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+
+	"dangri/model"
+)
+
+// Home is the first screen in one answer.
+type Home struct {
+	db       *gorm.DB
+	settings Settings
+	now      func() time.Time
+}
+
+// HomeScreen is everything the first screen shows.
+type HomeScreen struct {
+	Bound    bool           `json:"bound" doc:"false 时先请用户验证手机号"`
+	Name     string         `json:"name"`
+	Branch   string         `json:"branch"`
+	Headline string         `json:"headline" doc:"现在最该做的一件事，一句话"`
+	Now      []HomeActivity `json:"now" doc:"现在可以签到的"`
+	Next     []HomeActivity `json:"next" doc:"接下来三十天的"`
+	Year     HomeYear       `json:"year"`
+	Work     []HomeWork     `json:"work" doc:"有职务的人才有：待办理的活动"`
+}
+
+// HomeActivity is one activity on the first screen, with the caller's own part.
+type HomeActivity struct {
+	ID           uint64                 `json:"id"`
+	Kind         model.ActivityKind     `json:"kind"`
+	Title        string                 `json:"title"`
+	Place        string                 `json:"place"`
+	StartsAt     time.Time              `json:"starts_at"`
+	OpensAt      time.Time              `json:"opens_at"`
+	ClosesAt     time.Time              `json:"closes_at"`
+	Status       model.ActivityStatus   `json:"status"`
+	CancelReason string                 `json:"cancel_reason,omitempty"`
+	MyStatus     model.AttendanceStatus `json:"my_status" doc:"空为未到"`
+	CheckedInAt  *time.Time             `json:"checked_in_at"`
+}
+
+// HomeYear is the caller's year so far, by closed activities.
+type HomeYear struct {
+	Attended    int     `json:"attended" doc:"到会次数"`
+	Expected    int     `json:"expected" doc:"应到次数"`
+	CreditHours float64 `json:"credit_hours" doc:"学时"`
+	CreditDue   float64 `json:"credit_due" doc:"全年应满的学时：班子成员 56，党员 32"`
+}
+
+// HomeWork is one activity that waits for the caller as secretary.
+type HomeWork struct {
+	ID       uint64               `json:"id"`
+	Title    string               `json:"title"`
+	StartsAt time.Time            `json:"starts_at"`
+	Status   model.ActivityStatus `json:"status"`
+	Todo     string               `json:"todo" doc:"要做的事：publish 发布，show_code 出示签到码，close 结束"`
+}
+
+// Show is the caller's first screen.
+func (s *Home) Show(ctx context.Context, actor *model.Actor) (*HomeScreen, error) {
+	out := &HomeScreen{Bound: actor.MemberID != 0, Name: actor.Name, Now: []HomeActivity{}, Next: []HomeActivity{}, Work: []HomeWork{}}
+	if !out.Bound {
+		out.Headline = "请先验证手机号，确认您的党员身份"
+		return out, nil
+	}
+	db, now := s.db.WithContext(ctx), s.now()
+	var me struct {
+		Branch string
+		Leader bool
+	}
+	err := db.Table("members m").Select("m.leader, COALESCE(o.name, '') AS branch").
+		Joins("LEFT JOIN organisations o ON o.id = ?", actor.BranchID).Where("m.id = ?", actor.MemberID).Scan(&me).Error
+	if err != nil {
+		return nil, fmt.Errorf("home of member %d: %w", actor.MemberID, err)
+	}
+	out.Branch = me.Branch
+	if err := s.fillActivities(db, actor, out, now); err != nil {
+		return nil, err
+	}
+	if err := s.fillYear(db, actor, out, me.Leader, now); err != nil {
+		return nil, err
+	}
+	if err := s.fillWork(db, actor, out, now); err != nil {
+		return nil, err
+	}
+	out.Headline = headline(out)
+	return out, nil
+}
+
+func (s *Home) fillActivities(db *gorm.DB, actor *model.Actor, out *HomeScreen, now time.Time) error {
+	var rows []HomeActivity
+	err := db.Table("roster_entries r").
+		Select("a.id, a.kind, a.title, a.place, a.starts_at, a.opens_at, a.closes_at, a.status, a.cancel_reason, COALESCE(t.status, l.status, '') AS my_status, t.at AS checked_in_at").
+		Joins("JOIN activities a ON a.id = r.activity_id").
+		Joins("LEFT JOIN attendances t ON t.activity_id = r.activity_id AND t.member_id = r.member_id").
+		Joins("LEFT JOIN leaves l ON l.activity_id = r.activity_id AND l.member_id = r.member_id").
+		Where("r.member_id = ? AND a.status IN ? AND a.closes_at > ? AND a.starts_at < ?",
+			actor.MemberID, []model.ActivityStatus{model.Published, model.Cancelled}, now, now.AddDate(0, 0, 30)).
+		Order("a.starts_at, a.id").Limit(12).Scan(&rows).Error
+	if err != nil {
+		return fmt.Errorf("activities of member %d: %w", actor.MemberID, err)
+	}
+	for _, a := range rows {
+		if a.MyStatus != model.Present {
+			a.CheckedInAt = nil
+		}
+		if a.Status == model.Published && !now.Before(a.OpensAt) {
+			out.Now = append(out.Now, a)
+		} else {
+			out.Next = append(out.Next, a)
+		}
+	}
+	return nil
+}
+
+func (s *Home) fillYear(db *gorm.DB, actor *model.Actor, out *HomeScreen, leader bool, now time.Time) error {
+	local := now.In(s.settings.Zone)
+	newYear := time.Date(local.Year(), 1, 1, 0, 0, 0, 0, s.settings.Zone).UTC()
+	err := db.Table("attendances t").
+		Select("COALESCE(SUM(t.status = 'present'), 0) AS attended, COUNT(*) AS expected, COALESCE(SUM(CASE WHEN t.status = 'present' THEN a.credit_hours ELSE 0 END), 0) AS credit_hours").
+		Joins("JOIN activities a ON a.id = t.activity_id").
+		Where("t.member_id = ? AND t.at >= ? AND t.guest = ? AND a.status = ?", actor.MemberID, newYear, false, model.Closed).
+		Scan(&out.Year).Error
+	if err != nil {
+		return fmt.Errorf("year of member %d: %w", actor.MemberID, err)
+	}
+	out.Year.CreditDue = model.CreditHoursDue(leader)
+	return nil
+}
+
+func (s *Home) fillWork(db *gorm.DB, actor *model.Actor, out *HomeScreen, now time.Time) error {
+	homes := make([]uint64, 0, len(actor.Posts))
+	for _, p := range actor.Posts {
+		if p.Kind == model.Secretary || p.Kind == model.CommitteeMember || p.Kind == model.GroupLeader {
+			homes = append(homes, p.OrganisationID)
+		}
+	}
+	if len(homes) == 0 {
+		return nil
+	}
+	err := db.Model(&model.Activity{}).Select("id, title, starts_at, status").
+		Where("organisation_id IN ? AND status IN ? AND starts_at < ? AND starts_at > ?", homes,
+			[]model.ActivityStatus{model.Draft, model.Published}, now.Add(24*time.Hour), now.AddDate(0, 0, -30)).
+		Order("starts_at, id").Limit(6).Scan(&out.Work).Error
+	if err != nil {
+		return fmt.Errorf("work of member %d: %w", actor.MemberID, err)
+	}
+	for i := range out.Work {
+		w := &out.Work[i]
+		switch {
+		case w.Status == model.Draft:
+			w.Todo = "publish"
+		case now.Before(w.StartsAt):
+			w.Todo = "show_code"
+		default:
+			w.Todo = "close"
+		}
+	}
+	return nil
+}
+
+// headline is the one thing to do now, in words for everybody.
+func headline(h *HomeScreen) string {
+	for _, a := range h.Now {
+		if a.MyStatus == "" {
+			return "“" + a.Title + "”正在签到，请扫会场屏幕上的码"
+		}
+	}
+	for _, a := range h.Now {
+		if a.MyStatus == model.Present {
+			return "您已签到“" + a.Title + "”"
+		}
+	}
+	for _, a := range h.Next {
+		if a.Status == model.Cancelled {
+			return "“" + a.Title + "”已取消"
+		}
+		return "下一次活动：“" + a.Title + "”"
+	}
+	return "近期没有需要您参加的活动"
+}

@@ -1,0 +1,387 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"dangri/model"
+)
+
+// Meetings is what the secretary does while a meeting is on: show the code,
+// record those without a phone, excuse, close.
+type Meetings struct {
+	db     *gorm.DB
+	codes  codes
+	boards *Boards
+	url    string
+	now    func() time.Time
+}
+
+// ScreenCode is what a screen shows now. It never holds a code of the future:
+// the screen asks again when this one changes.
+type ScreenCode struct {
+	Code            string    `json:"code" doc:"小程序码的 scene，不超过 32 个字符"`
+	URL             string    `json:"url" doc:"画成普通二维码的网址"`
+	ChangesInMS     int64     `json:"changes_in_ms" doc:"再过多少毫秒换新码；不用管屏幕自己的时钟"`
+	Digits          string    `json:"digits" doc:"扫不了码的人输入的六位数字"`
+	DigitsChangesMS int64     `json:"digits_changes_in_ms"`
+	OpensAt         time.Time `json:"opens_at"`
+	ClosesAt        time.Time `json:"closes_at"`
+}
+
+// Code is the check-in code of a published activity, for those who conduct it.
+// Any number of screens show the same code.
+func (s *Meetings) Code(ctx context.Context, actor *model.Actor, id uint64) (*ScreenCode, error) {
+	a, _, err := conducted(s.db.WithContext(ctx), actor, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.Allow(model.Published); err != nil {
+		return nil, err
+	}
+	return s.screen(a), nil
+}
+
+func (s *Meetings) screen(a *model.Activity) *ScreenCode {
+	now := s.now()
+	code, changes := s.codes.screen(a.ID, a.CodeEpoch, now)
+	digits, digitsChange := s.codes.typed(a.ID, a.CodeEpoch, now)
+	return &ScreenCode{Code: code, URL: s.url + "/c/" + code, ChangesInMS: changes.Sub(now).Milliseconds(),
+		Digits: digits, DigitsChangesMS: digitsChange.Sub(now).Milliseconds(), OpensAt: a.OpensAt, ClosesAt: a.ClosesAt}
+}
+
+// NewCode makes every code shown so far worthless, on every replica at once,
+// and answers with the first of the new ones.
+func (s *Meetings) NewCode(ctx context.Context, actor *model.Actor, id uint64) (*ScreenCode, error) {
+	a, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.Activity, error) {
+		if _, _, err := conducted(tx, actor, id); err != nil {
+			return nil, err
+		}
+		a, err := lock[model.Activity](tx, id, model.ErrActivityNotFound)
+		if err != nil {
+			return nil, err
+		}
+		if err := a.Allow(model.Published); err != nil {
+			return nil, err
+		}
+		a.CodeEpoch++
+		if err := tx.Model(a).Update("code_epoch", a.CodeEpoch).Error; err != nil {
+			return nil, fmt.Errorf("new code of activity %d: %w", id, err)
+		}
+		return a, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.screen(a), nil
+}
+
+// MemberCode is the code that a member shows to the secretary.
+type MemberCode struct {
+	Code   string `json:"code" doc:"画成二维码给书记扫"`
+	EndsIn int64  `json:"ends_in_ms" doc:"再过多少毫秒失效"`
+}
+
+// OwnCode is the caller's own code, good for two minutes.
+func (s *Meetings) OwnCode(_ context.Context, actor *model.Actor) (*MemberCode, error) {
+	if actor.MemberID == 0 {
+		return nil, model.ErrNotBound
+	}
+	now := s.now()
+	code, ends := s.codes.member(actor.MemberID, now)
+	return &MemberCode{Code: code, EndsIn: ends.Sub(now).Milliseconds()}, nil
+}
+
+// RecordInput is one person's attendance as the secretary knows it: by ticking
+// a name or by scanning the member's own code. Exactly one of the two.
+type RecordInput struct {
+	MemberID   uint64                 `json:"member_id,omitempty" doc:"勾选的党员"`
+	MemberCode string                 `json:"member_code,omitempty" maxLength:"64" doc:"党员出示的码"`
+	Status     model.AttendanceStatus `json:"status" enum:"present,sick_leave,personal_leave,duty_leave" doc:"到会或请假的种类"`
+	Reason     string                 `json:"reason,omitempty" maxLength:"100" doc:"说明，可不填"`
+	Nonce      string                 `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次登记生成一次，重试时不变"`
+}
+
+// Recorded is what is now on record for one person.
+type Recorded struct {
+	MemberID   uint64                 `json:"member_id"`
+	Name       string                 `json:"name"`
+	Status     model.AttendanceStatus `json:"status"`
+	At         time.Time              `json:"at"`
+	Late       bool                   `json:"late"`
+	Guest      bool                   `json:"guest"`
+	Provenance model.Provenance       `json:"provenance,omitempty"`
+}
+
+// Record notes that somebody is here, or on leave. A tick counts exactly as
+// much as a scan; the first record of a person stands. A leave only excuses:
+// coming after all is still recorded as present.
+func (s *Meetings) Record(ctx context.Context, actor *model.Actor, id uint64, in RecordInput) (*Recorded, error) {
+	now := s.now()
+	provenance := model.ByTick
+	switch {
+	case (in.MemberID == 0) == (in.MemberCode == ""):
+		return nil, model.BadField("member_id", "请勾选一位党员，或扫描党员出示的码")
+	case in.MemberCode != "":
+		memberID, err := s.codes.readMember(in.MemberCode, now)
+		if err != nil {
+			return nil, err
+		}
+		in.MemberID, provenance = memberID, model.ByMemberCode
+	}
+	content, err := json.Marshal([]any{in.MemberID, in.Status, in.Reason})
+	if err != nil {
+		return nil, fmt.Errorf("digest record: %w", err)
+	}
+	once := model.Once{Nonce: in.Nonce, Fingerprint: digest(string(content))[:22]}
+	out, err := inTx(ctx, s.db, func(tx *gorm.DB) (*Recorded, error) {
+		a, _, err := conducted(tx, actor, id)
+		if err != nil {
+			return nil, err
+		}
+		if err := a.Allow(model.Published); err != nil {
+			return nil, err
+		}
+		own, err := standingOf(tx, id, in.MemberID)
+		if err != nil {
+			return nil, err
+		}
+		if own.Entry == nil && (!a.OpenToGuests || in.Status != model.Present) {
+			return nil, model.ErrNotOnRoster
+		}
+		member, err := find[model.Member](tx, in.MemberID, model.ErrNotOnRoster)
+		if err != nil {
+			return nil, err
+		}
+		if own.Recorded != nil {
+			if replay, err := own.Recorded.Replays(once); replay || err != nil {
+				return recorded(a, member, own.Recorded), err
+			}
+			if own.Recorded.Status == model.Present {
+				return nil, model.ErrAlreadyCheckedIn.With("checked_in_at", own.Recorded.At)
+			}
+			return nil, model.ErrCheckInClosed
+		}
+		if in.Status != model.Present {
+			return s.excuse(tx, actor, a, member, in, now)
+		}
+		if now.Before(a.OpensAt) {
+			return nil, model.ErrNotOpenYet.With("opens_at", a.OpensAt)
+		}
+		t := &model.Attendance{ActivityID: id, MemberID: in.MemberID, Status: model.Present, Provenance: provenance, At: now,
+			Location: model.LocationNotGiven, Guest: own.Entry == nil, RecordedBy: &actor.MemberID, Reason: cleanText(in.Reason), Once: once}
+		if own.Entry != nil {
+			t.BranchID = own.Entry.BranchID
+		} else if line, err := lineOfMember(tx, in.MemberID, model.DayOf(a.StartsAt, s.codes.settings.Zone)); err != nil {
+			return nil, err
+		} else {
+			t.BranchID = line.BranchID()
+		}
+		if err := tx.Create(t).Error; err != nil {
+			return nil, fmt.Errorf("record attendance: %w", err)
+		}
+		return recorded(a, member, t), nil
+	})
+	if errors.Is(err, gorm.ErrDuplicatedKey) {
+		// Somebody was quicker: the second look finds that record and says so.
+		return s.Record(ctx, actor, id, in.again())
+	}
+	if err == nil {
+		s.boards.changed(ctx, id)
+	}
+	return out, err
+}
+
+// again is the input with the member already read from the code.
+func (in RecordInput) again() RecordInput {
+	in.MemberCode = ""
+	return in
+}
+
+func recorded(a *model.Activity, m *model.Member, t *model.Attendance) *Recorded {
+	return &Recorded{MemberID: m.ID, Name: m.Name, Status: t.Status, At: t.At, Late: t.Late(a), Guest: t.Guest, Provenance: t.Provenance}
+}
+
+// excuse notes a leave, or changes the kind of one noted before.
+func (s *Meetings) excuse(tx *gorm.DB, actor *model.Actor, a *model.Activity, m *model.Member, in RecordInput, now time.Time) (*Recorded, error) {
+	leave := model.Leave{ActivityID: a.ID, MemberID: m.ID, Status: in.Status, Reason: cleanText(in.Reason), RecordedBy: actor.MemberID, CreatedAt: now}
+	err := tx.Clauses(clause.OnConflict{
+		Columns:   []clause.Column{{Name: "activity_id"}, {Name: "member_id"}},
+		DoUpdates: clause.AssignmentColumns([]string{"status", "reason", "recorded_by"}),
+	}).Create(&leave).Error
+	if err != nil {
+		return nil, fmt.Errorf("note leave of member %d: %w", m.ID, err)
+	}
+	return &Recorded{MemberID: m.ID, Name: m.Name, Status: in.Status, At: now}, nil
+}
+
+// ExemptInput leaves a member out of the count of those who should attend, or
+// takes them back in.
+type ExemptInput struct {
+	MemberID  uint64          `json:"member_id" minimum:"1"`
+	Exemption model.Exemption `json:"exemption" enum:",cannot_express_will,long_abroad,in_custody,bedridden,relation_not_transferred" doc:"空为恢复计入应到"`
+	Reason    string          `json:"reason" minLength:"2" maxLength:"100" doc:"支部同意的依据"`
+}
+
+// Exempt leaves a member of the roster out of 应到, with a reason that the
+// audit keeps; five kinds of members may be left out with approval.
+func (s *Meetings) Exempt(ctx context.Context, actor *model.Actor, id uint64, in ExemptInput) (*model.Tally, error) {
+	now := s.now()
+	out, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.Tally, error) {
+		a, _, err := conducted(tx, actor, id)
+		if err != nil {
+			return nil, err
+		}
+		if err := a.Allow(model.Published); err != nil {
+			return nil, err
+		}
+		own, err := standingOf(tx, id, in.MemberID)
+		if err != nil {
+			return nil, err
+		}
+		if own.Entry == nil {
+			return nil, model.ErrNotOnRoster
+		}
+		err = tx.Model(&model.RosterEntry{}).Where("activity_id = ? AND member_id = ?", id, in.MemberID).Update("exempt", in.Exemption).Error
+		if err != nil {
+			return nil, fmt.Errorf("exempt member %d: %w", in.MemberID, err)
+		}
+		if err := auditBy(tx, now, actor, "exempt", "activity", id, "ok", map[string]any{"member": in.MemberID, "exemption": in.Exemption, "reason": cleanText(in.Reason)}); err != nil {
+			return nil, err
+		}
+		return s.tally(tx, a)
+	})
+	if err == nil {
+		s.boards.changed(ctx, id)
+	}
+	return out, err
+}
+
+func (s *Meetings) tally(tx *gorm.DB, a *model.Activity) (*model.Tally, error) {
+	seats, err := seatsOf(tx, a.ID)
+	if err != nil {
+		return nil, err
+	}
+	t := tally(a, seats)
+	return &t, nil
+}
+
+// Closing is a closed meeting in numbers.
+type Closing struct {
+	ClosedAt time.Time   `json:"closed_at"`
+	Tally    model.Tally `json:"tally"`
+	Sentence string      `json:"sentence"`
+}
+
+// Close ends the meeting: everybody on the roster is left in exactly one
+// status. Who has no record gets their leave, or absent. A scan that commits
+// first stands; one that comes after is refused. Closing again changes nothing.
+func (s *Meetings) Close(ctx context.Context, actor *model.Actor, id uint64) (*Closing, error) {
+	now := s.now()
+	out, err := inTx(ctx, s.db, func(tx *gorm.DB) (*Closing, error) {
+		if _, _, err := conducted(tx, actor, id); err != nil {
+			return nil, err
+		}
+		a, err := lock[model.Activity](tx, id, model.ErrActivityNotFound)
+		if err != nil {
+			return nil, err
+		}
+		if a.Status != model.Closed {
+			if err := a.CloseableAt(now); err != nil {
+				return nil, err
+			}
+			if err := settle(tx, actor, a, now); err != nil {
+				return nil, err
+			}
+		}
+		t, err := s.tally(tx, a)
+		if err != nil {
+			return nil, err
+		}
+		return &Closing{ClosedAt: *a.ClosedAt, Tally: *t, Sentence: t.Sentence()}, nil
+	})
+	if err == nil {
+		s.boards.changed(ctx, id)
+	}
+	return out, err
+}
+
+// settle closes the activity and writes a row for everyone expected who has
+// none. The rows' unique key lets a racing scan win.
+func settle(tx *gorm.DB, actor *model.Actor, a *model.Activity, now time.Time) error {
+	a.Status, a.ClosedAt, a.Version = model.Closed, &now, a.Version+1
+	if err := tx.Save(a).Error; err != nil {
+		return fmt.Errorf("close activity %d: %w", a.ID, err)
+	}
+	seats, err := seatsOf(tx, a.ID)
+	if err != nil {
+		return err
+	}
+	var rows []model.Attendance
+	for i := range seats {
+		if seats[i].Recorded != nil {
+			continue
+		}
+		t := model.Attendance{ActivityID: a.ID, MemberID: seats[i].MemberID, BranchID: seats[i].Entry.BranchID, Status: model.Absent,
+			Provenance: model.ByClosing, At: now, Location: model.LocationNotGiven, RecordedBy: &actor.MemberID}
+		if l := seats[i].Leave; l != nil {
+			t.Status, t.Reason = l.Status, l.Reason
+		}
+		rows = append(rows, t)
+	}
+	if len(rows) > 0 {
+		if err := tx.Clauses(clause.OnConflict{DoNothing: true}).CreateInBatches(rows, 500).Error; err != nil {
+			return fmt.Errorf("settle activity %d: %w", a.ID, err)
+		}
+	}
+	return auditBy(tx, now, actor, "close_activity", "activity", a.ID, "ok", nil)
+}
+
+// RosterLine is one person on a meeting's list, by name only.
+type RosterLine struct {
+	MemberID   uint64                 `json:"member_id"`
+	Name       string                 `json:"name"`
+	Group      string                 `json:"group"`
+	Votes      bool                   `json:"votes"`
+	Exempt     model.Exemption        `json:"exempt"`
+	Status     model.AttendanceStatus `json:"status" doc:"空为未到"`
+	At         *time.Time             `json:"at"`
+	Late       bool                   `json:"late"`
+	Provenance model.Provenance       `json:"provenance"`
+	Guest      bool                   `json:"guest"`
+}
+
+// Roster is everyone expected and every guest, for those who oversee the
+// organisation.
+func (s *Meetings) Roster(ctx context.Context, actor *model.Actor, id uint64) ([]RosterLine, error) {
+	db := s.db.WithContext(ctx)
+	a, line, _, err := seen(db, actor, id)
+	if err != nil {
+		return nil, err
+	}
+	if !actor.Oversees(line) {
+		return nil, model.ErrNotConductor
+	}
+	seats, err := seatsOf(db, id)
+	if err != nil {
+		return nil, err
+	}
+	lines := make([]RosterLine, len(seats))
+	for i := range seats {
+		seat := &seats[i]
+		lines[i] = RosterLine{MemberID: seat.MemberID, Name: seat.Name, Group: seat.GroupName, Status: seat.Status(), Guest: seat.Entry == nil}
+		if seat.Entry != nil {
+			lines[i].Votes, lines[i].Exempt = seat.Entry.Votes, seat.Entry.Exempt
+		}
+		if t := seat.Recorded; t != nil {
+			lines[i].At, lines[i].Late, lines[i].Provenance = &t.At, t.Late(a), t.Provenance
+		}
+	}
+	return lines, nil
+}

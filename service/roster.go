@@ -1,0 +1,174 @@
+package service
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"dangri/model"
+)
+
+// lockBranches holds the branches' rows until the transaction ends. Whoever
+// changes memberships, and whoever makes a roster of them, holds them first,
+// so that no membership slips past a roster.
+func lockBranches(tx *gorm.DB, ids ...uint64) error {
+	var held []uint64
+	err := tx.Model(&model.Organisation{}).Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
+		Where("id IN ?", ids).Order("id").Pluck("id", &held).Error
+	if err != nil {
+		return fmt.Errorf("hold branches: %w", err)
+	}
+	return nil
+}
+
+// syncRosters makes the rosters of the branches' published activities anew,
+// as far as these have not started: from the start on a roster is frozen.
+func syncRosters(tx *gorm.DB, zone *time.Location, branchIDs []uint64, now time.Time) error {
+	organisations := slices.Clone(branchIDs)
+	for _, id := range branchIDs {
+		line, err := lineOf(tx, id)
+		if err != nil {
+			return err
+		}
+		for _, o := range line {
+			organisations = append(organisations, o.ID)
+		}
+	}
+	var activities []model.Activity
+	err := tx.Where("status = ? AND starts_at > ?", model.Published, now).
+		Where("organisation_id IN ? OR organisation_id IN (?)", organisations,
+			tx.Model(&model.Organisation{}).Select("id").Where("parent_id IN ? AND kind = ?", branchIDs, model.PartyGroup)).
+		Order("id").Find(&activities).Error
+	if err != nil {
+		return fmt.Errorf("find activities of branches: %w", err)
+	}
+	for i := range activities {
+		if _, err := makeRoster(tx, zone, &activities[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeRoster writes who is expected at the activity: its audience as of the
+// day it starts. Exemptions already given are kept. It returns how many are on it.
+func makeRoster(tx *gorm.DB, zone *time.Location, a *model.Activity) (int, error) {
+	entries, err := audienceOf(tx, zone, a)
+	if err != nil {
+		return 0, err
+	}
+	var old []model.RosterEntry
+	if err := tx.Find(&old, "activity_id = ? AND exempt <> ''", a.ID).Error; err != nil {
+		return 0, fmt.Errorf("read exemptions of activity %d: %w", a.ID, err)
+	}
+	exempt := map[uint64]model.Exemption{}
+	for _, e := range old {
+		exempt[e.MemberID] = e.Exempt
+	}
+	for i := range entries {
+		entries[i].Exempt = exempt[entries[i].MemberID]
+	}
+	if err := tx.Delete(&model.RosterEntry{}, "activity_id = ?", a.ID).Error; err != nil {
+		return 0, fmt.Errorf("clear roster of activity %d: %w", a.ID, err)
+	}
+	if len(entries) == 0 {
+		return 0, nil
+	}
+	if err := tx.CreateInBatches(entries, 500).Error; err != nil {
+		return 0, fmt.Errorf("write roster of activity %d: %w", a.ID, err)
+	}
+	return len(entries), nil
+}
+
+// audienceOf is who the activity is for, as of the day it starts.
+func audienceOf(tx *gorm.DB, zone *time.Location, a *model.Activity) ([]model.RosterEntry, error) {
+	day := model.DayOf(a.StartsAt, zone)
+	people := tx.Table("memberships b").
+		Select("? AS activity_id, b.member_id, b.branch_id, b.group_id, m.status = ? AS votes, '' AS exempt", a.ID, model.FullMember).
+		Joins("JOIN members m ON m.id = b.member_id").
+		Where("b.from_day <= ? AND b.until_day > ?", day, day).
+		Where("b.branch_id IN (?) OR b.group_id = ?", below(tx, []uint64{a.OrganisationID}), a.OrganisationID).
+		Order("b.member_id")
+	targets := tx.Model(&model.ActivityTarget{}).Select("target_id").Where("activity_id = ?", a.ID)
+	switch a.Audience {
+	case model.SomeGroups:
+		people = people.Where("b.group_id IN (?)", targets)
+	case model.NamedMembers:
+		people = people.Where("b.member_id IN (?)", targets)
+	}
+	var entries []model.RosterEntry
+	if err := people.Scan(&entries).Error; err != nil {
+		return nil, fmt.Errorf("audience of activity %d: %w", a.ID, err)
+	}
+	return entries, nil
+}
+
+// seat is one person's place at a meeting, with the name people know.
+type seat struct {
+	model.Standing
+	MemberID  uint64
+	Name      string
+	GroupName string
+}
+
+// seatsOf is everyone on the activity's roster and every guest who came, by
+// group and member.
+func seatsOf(tx *gorm.DB, activityID uint64) ([]seat, error) {
+	var entries []struct {
+		model.RosterEntry
+		Name      string
+		GroupName string
+	}
+	err := tx.Table("roster_entries r").Select("r.*, m.name, COALESCE(g.name, '') AS group_name").
+		Joins("JOIN members m ON m.id = r.member_id").
+		Joins("LEFT JOIN organisations g ON g.id = r.group_id").
+		Where("r.activity_id = ?", activityID).Order("r.group_id, r.member_id").Scan(&entries).Error
+	if err != nil {
+		return nil, fmt.Errorf("read roster of activity %d: %w", activityID, err)
+	}
+	var recorded []struct {
+		model.Attendance
+		Name string
+	}
+	err = tx.Table("attendances t").Select("t.*, m.name").Joins("JOIN members m ON m.id = t.member_id").
+		Where("t.activity_id = ?", activityID).Order("t.at, t.id").Scan(&recorded).Error
+	if err != nil {
+		return nil, fmt.Errorf("read attendances of activity %d: %w", activityID, err)
+	}
+	var leaves []model.Leave
+	if err := tx.Find(&leaves, "activity_id = ?", activityID).Error; err != nil {
+		return nil, fmt.Errorf("read leaves of activity %d: %w", activityID, err)
+	}
+	seats := make([]seat, 0, len(entries))
+	at := make(map[uint64]int, len(entries))
+	for i := range entries {
+		e := &entries[i]
+		at[e.MemberID] = len(seats)
+		seats = append(seats, seat{Standing: model.Standing{Entry: &e.RosterEntry}, MemberID: e.MemberID, Name: e.Name, GroupName: e.GroupName})
+	}
+	for i := range recorded {
+		t := &recorded[i]
+		if n, ok := at[t.MemberID]; ok {
+			seats[n].Recorded = &t.Attendance
+			continue
+		}
+		seats = append(seats, seat{Standing: model.Standing{Recorded: &t.Attendance}, MemberID: t.MemberID, Name: t.Name})
+	}
+	for i := range leaves {
+		if n, ok := at[leaves[i].MemberID]; ok {
+			seats[n].Leave = &leaves[i]
+		}
+	}
+	return seats, nil
+}
+
+func tally(a *model.Activity, seats []seat) model.Tally {
+	standings := make([]model.Standing, len(seats))
+	for i := range seats {
+		standings[i] = seats[i].Standing
+	}
+	return model.Count(a, standings)
+}

@@ -1,0 +1,109 @@
+package service
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"gorm.io/gorm"
+
+	"dangri/model"
+)
+
+// Sheets is the 签到表: who was expected at a meeting and what became of each.
+type Sheets struct {
+	db       *gorm.DB
+	settings Settings
+	now      func() time.Time
+}
+
+// Sheet is a 签到表 as it is printed. Texts are ready to show.
+type Sheet struct {
+	Organisation string      `json:"organisation"`
+	Kind         string      `json:"kind"`
+	Title        string      `json:"title"`
+	Place        string      `json:"place"`
+	When         string      `json:"when"`
+	Status       string      `json:"status"`
+	Tally        model.Tally `json:"tally"`
+	Sentence     string      `json:"sentence"`
+	Lines        []SheetLine `json:"lines"`
+	PrintedAt    string      `json:"printed_at"`
+}
+
+// SheetLine is one person on the sheet.
+type SheetLine struct {
+	No     int    `json:"no"`
+	Name   string `json:"name"`
+	Group  string `json:"group"`
+	Status string `json:"status"`
+	At     string `json:"at"`
+	By     string `json:"by"`
+	Note   string `json:"note"`
+}
+
+// Show is the sheet of a meeting for those who oversee its organisation. Every
+// look is audited: the sheet leaves the system.
+func (s *Sheets) Show(ctx context.Context, actor *model.Actor, id uint64) (*Sheet, error) {
+	now := s.now()
+	return inTx(ctx, s.db, func(tx *gorm.DB) (*Sheet, error) {
+		a, line, _, err := seen(tx, actor, id)
+		if err != nil {
+			return nil, err
+		}
+		if !actor.Oversees(line) {
+			return nil, model.ErrNotConductor
+		}
+		seats, err := seatsOf(tx, id)
+		if err != nil {
+			return nil, err
+		}
+		return s.sheet(a, line[0].Name, seats, now), auditBy(tx, now, actor, "export_sheet", "activity", id, "ok", nil)
+	})
+}
+
+func (s *Sheets) sheet(a *model.Activity, organisation string, seats []seat, now time.Time) *Sheet {
+	local := func(t time.Time, layout string) string { return t.In(s.settings.Zone).Format(layout) }
+	out := &Sheet{Organisation: organisation, Kind: model.ActivityKindNames[a.Kind], Title: a.Title, Place: a.Place.Name,
+		When:   local(a.StartsAt, "2006年1月2日 15:04") + "—" + local(a.EndsAt, "15:04"),
+		Status: model.ActivityStatusNames[a.Status], Tally: tally(a, seats), PrintedAt: local(now, "2006-01-02 15:04")}
+	out.Sentence = out.Tally.Sentence()
+	for i := range seats {
+		seat := &seats[i]
+		row := SheetLine{No: i + 1, Name: seat.Name, Group: seat.GroupName, Status: "未到"}
+		if status := seat.Status(); status != "" {
+			row.Status = model.AttendanceStatusNames[status]
+		}
+		if seat.Leave != nil {
+			row.Note = seat.Leave.Reason
+		}
+		if t := seat.Recorded; t != nil {
+			row.By, row.Note = model.ProvenanceNames[t.Provenance], t.Reason
+			if t.Status == model.Present {
+				row.At = local(t.At, "15:04:05")
+			}
+			if t.Late(a) {
+				row.Status = "迟到"
+			}
+		}
+		switch {
+		case seat.Entry == nil:
+			row.Group = "列席"
+		case seat.Entry.Exempt != model.NotExempt && seat.Status() != model.Present:
+			row.Status, row.Note = "不计入应到", model.ExemptionNames[seat.Entry.Exempt]
+		}
+		out.Lines = append(out.Lines, row)
+	}
+	return out
+}
+
+// WriteXLSX writes the sheet as a workbook.
+func (s *Sheet) WriteXLSX(w io.Writer) error {
+	t := sheet{title: s.Organisation + " " + s.Kind + "签到表",
+		notes: []string{"主题：" + s.Title, "时间：" + s.When + "　地点：" + s.Place, s.Sentence},
+		columns: []sheetColumn{{"序号", 5}, {"姓名", 10}, {"党小组", 14}, {"状态", 10}, {"签到时间", 10}, {"方式", 12}, {"备注", 18}, {"签名", 12}}}
+	for _, l := range s.Lines {
+		t.rows = append(t.rows, []any{l.No, l.Name, l.Group, l.Status, l.At, l.By, l.Note, ""})
+	}
+	return writeTable(w, t)
+}
