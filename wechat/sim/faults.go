@@ -2,8 +2,11 @@ package sim
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -71,15 +74,36 @@ func (f *Fault) ofEvents() bool {
 	return f.Kind == Lost || f.Kind == Late || f.Kind == Doubled || f.Kind == Reordered
 }
 
-// Arm sets a fault after those already armed.
+// Arm sets a fault after those already armed. It panics on one that could
+// never strike: a drill must not pass because of a slip of the pen.
 func (s *Sim) Arm(f Fault) {
-	if f.ofEvents() {
+	if f.ofEvents() && f.Endpoint == "" {
 		f.Endpoint = Push
 	}
 	f.Endpoint = strings.TrimPrefix(f.Endpoint, "/")
+	if err := s.checkFault(f); err != nil {
+		panic(err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = append(s.faults, &f)
+}
+
+func (s *Sim) checkFault(f Fault) error {
+	calls := []FaultKind{Code, Slow, Reset, HTML, Empty, Truncated}
+	switch {
+	case !f.ofEvents() && !slices.Contains(calls, f.Kind):
+		return fmt.Errorf("no fault of kind %q", f.Kind)
+	case f.ofEvents() != (f.Endpoint == Push):
+		return fmt.Errorf("fault %q does not befall %q", f.Kind, f.Endpoint)
+	case f.Endpoint != "" && f.Endpoint != Push && s.endpoints[f.Endpoint] == nil:
+		return fmt.Errorf("no endpoint %q", f.Endpoint)
+	case f.Kind == Code && f.Code == 0, f.Rate < 0 || f.Rate > 1, f.Count < 0:
+		return errors.New("fault with a code, rate or count that makes no sense")
+	case (f.Kind == Slow || f.Kind == Late) && f.Delay <= 0:
+		return errors.New("fault without the delay it needs")
+	}
+	return nil
 }
 
 // Disarm takes all faults away.

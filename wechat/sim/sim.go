@@ -104,7 +104,8 @@ type Sim struct {
 	scenes    map[[32]byte]Scanned
 }
 
-// New makes a platform with one mini-program account and no users.
+// New makes a platform with one mini-program account and no users. It panics
+// on a key for the safe mode that is none.
 func New(cfg Config) *Sim {
 	setDefault(&cfg.AppID, DefaultAppID)
 	setDefault(&cfg.AppSecret, DefaultAppSecret)
@@ -116,6 +117,11 @@ func New(cfg Config) *Sim {
 		cfg.PushMode = ModePlain
 		if cfg.EncodingAESKey != "" {
 			cfg.PushMode = ModeSafe
+		}
+	}
+	if cfg.PushMode == ModeSafe {
+		if _, err := aesKey(cfg.EncodingAESKey); err != nil {
+			panic(err)
 		}
 	}
 	if cfg.Clock == nil {
