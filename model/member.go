@@ -89,7 +89,17 @@ type Actor struct {
 	BranchID  uint64  `json:"branch_id,omitempty"`
 	GroupID   *uint64 `json:"group_id,omitempty"`
 	Posts     []Post  `json:"posts,omitempty"`
+
+	operator bool // never written out, so no stored session can claim it
 }
+
+// Operator is whoever works on the machine itself: no account, no member, and
+// administrator of every organisation.
+func Operator() *Actor { return &Actor{operator: true} }
+
+// Operates says whether the actor is the Operator, who alone makes and moves
+// organisations that have no superior.
+func (a *Actor) Operates() bool { return a.operator }
 
 // conducts are the posts that run an organisation's meetings; oversees are
 // those that may look at them.
@@ -100,6 +110,9 @@ var (
 
 // holds says whether the actor has one of the posts in one of the organisations.
 func (a *Actor) holds(kinds []PostKind, line Line) bool {
+	if a.operator && len(line) > 0 && slices.Contains(kinds, Administrator) {
+		return true
+	}
 	return slices.ContainsFunc(a.Posts, func(p Post) bool {
 		return slices.Contains(kinds, p.Kind) &&
 			slices.ContainsFunc(line, func(o Organisation) bool { return o.ID == p.OrganisationID })
@@ -121,6 +134,31 @@ func (a *Actor) Conducts(line Line) bool {
 // at the start of the line: as its secretary, or as administrator.
 func (a *Actor) KeepsRoster(line Line) bool {
 	return a.holds([]PostKind{Secretary}, line.home()) || a.Administers(line)
+}
+
+// Appoints says whether the actor may grant and end the post in the
+// organisation at the start of the line: as administrator of it, an
+// administrator's post only from above; as secretary the posts of committee
+// members and group leaders.
+func (a *Actor) Appoints(kind PostKind, line Line) bool {
+	switch kind {
+	case Administrator:
+		return a.operator && len(line) > 0 || len(line) > 1 && a.Administers(line[1:])
+	case CommitteeMember, GroupLeader:
+		return a.KeepsRoster(line)
+	}
+	return a.Administers(line)
+}
+
+// Offices are the organisations in which the actor holds one of the posts.
+func (a *Actor) Offices(kinds ...PostKind) []uint64 {
+	var ids []uint64
+	for _, p := range a.Posts {
+		if slices.Contains(kinds, p.Kind) && !slices.Contains(ids, p.OrganisationID) {
+			ids = append(ids, p.OrganisationID)
+		}
+	}
+	return ids
 }
 
 // Oversees says whether the actor may look at what the organisation at the
