@@ -43,7 +43,6 @@ type Board struct {
 	Tally      model.Tally          `json:"tally"`
 	Sentence   string               `json:"sentence" doc:"一句话的统计"`
 	Arrivals   []BoardArrival       `json:"arrivals" doc:"最近到的十人，最新的在前"`
-	ETag       string               `json:"-"`
 }
 
 // BoardArrival is one of the last who came.
@@ -60,7 +59,6 @@ type boardCopy struct {
 	Version string     `json:"version"`
 	MadeAt  time.Time  `json:"made_at"`
 	Line    model.Line `json:"line"`
-	ETag    string     `json:"etag"`
 	Board   Board      `json:"board"`
 }
 
@@ -84,7 +82,6 @@ func (s *Boards) Show(ctx context.Context, token string, id uint64) (*Board, err
 	if !actor.Oversees(c.Line) {
 		return nil, model.ErrActivityNotFound
 	}
-	c.Board.ETag = c.ETag
 	return &c.Board, nil
 }
 
@@ -157,11 +154,7 @@ func (s *Boards) count(ctx context.Context, id uint64) (*boardCopy, error) {
 	}
 	slices.SortStableFunc(b.Arrivals, func(x, y BoardArrival) int { return y.At.Compare(x.At) })
 	b.Arrivals = b.Arrivals[:min(10, len(b.Arrivals))]
-	body, err := json.Marshal(b)
-	if err != nil {
-		return nil, fmt.Errorf("digest board %d: %w", id, err)
-	}
-	return &boardCopy{MadeAt: madeAt, Line: line, ETag: digest(string(body))[:16], Board: b}, nil
+	return &boardCopy{MadeAt: madeAt, Line: line, Board: b}, nil
 }
 
 // changed tells every replica that the activity's board is out of date. Call

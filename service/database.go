@@ -6,10 +6,14 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/ncruces/go-sqlite3"
 	_ "github.com/ncruces/go-sqlite3/driver" // the sqlite3 driver
 	"github.com/ncruces/go-sqlite3/gormlite"
 	gormmysql "gorm.io/driver/mysql"
@@ -136,3 +140,26 @@ func find[T any](tx *gorm.DB, id uint64, missing error) (*T, error) {
 func lock[T any](tx *gorm.DB, id uint64, missing error) (*T, error) {
 	return find[T](tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}), id, missing)
 }
+
+// StoreAway says whether a fault means only that a store did not answer now:
+// the same request may work in a moment.
+func StoreAway(err error) bool {
+	if err == nil {
+		return false
+	}
+	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, sql.ErrConnDone) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, sqlite3.BUSY) || errors.Is(err, sqlite3.FULL) || errors.Is(err, sqlite3.IOERR) || errors.Is(err, sqlite3.READONLY) {
+		return true
+	}
+	var network net.Error
+	if errors.As(err, &network) {
+		return true
+	}
+	var e *mysql.MySQLError
+	return errors.As(err, &e) && slices.Contains(awayNumbers, e.Number)
+}
+
+// awayNumbers are the server's ways to say "not now": too many connections,
+// shutting down, lock wait and deadlock, disk full, read-only.
+var awayNumbers = []uint16{1040, 1053, 1205, 1213, 1021, 1114, 1290, 1836, 1927, 3100}

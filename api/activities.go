@@ -1,0 +1,67 @@
+package api
+
+import (
+	"context"
+
+	"dangri/model"
+	"dangri/service"
+)
+
+// ofActivity is the path of everything about one activity.
+type ofActivity struct {
+	ActivityID uint64 `path:"activity_id" minimum:"1" maximum:"9007199254740991"`
+}
+
+type listRequest struct {
+	Scope  service.ActivityScope `query:"scope" enum:"mine,work" default:"mine" doc:"mine 我要参加的；work 我有职务的组织及其下级的"`
+	Cursor string                `query:"cursor" maxLength:"64" doc:"上一页的 next"`
+	Limit  int                   `query:"limit" minimum:"1" maximum:"100" default:"20"`
+}
+
+func listActivities(s *service.Services) useCase[listRequest, *service.ActivityPage] {
+	return func(ctx context.Context, actor *model.Actor, r *listRequest) (*service.ActivityPage, error) {
+		return s.Activities.List(ctx, actor, r.Scope, r.Cursor, r.Limit)
+	}
+}
+
+type draftRequest struct{ Body service.DraftInput }
+
+func draftActivity(s *service.Services) useCase[draftRequest, *model.Activity] {
+	return func(ctx context.Context, actor *model.Actor, r *draftRequest) (*model.Activity, error) {
+		return s.Activities.Draft(ctx, actor, r.Body)
+	}
+}
+
+func showActivity(s *service.Services) useCase[ofActivity, *service.ActivityView] {
+	return func(ctx context.Context, actor *model.Actor, r *ofActivity) (*service.ActivityView, error) {
+		return s.Activities.Show(ctx, actor, r.ActivityID)
+	}
+}
+
+type editRequest struct {
+	ofActivity
+	Body service.EditInput
+}
+
+func editActivity(s *service.Services) useCase[editRequest, *model.Activity] {
+	return func(ctx context.Context, actor *model.Actor, r *editRequest) (*model.Activity, error) {
+		return s.Activities.Edit(ctx, actor, r.ActivityID, r.Body)
+	}
+}
+
+func publishActivity(s *service.Services) useCase[ofActivity, *model.Activity] {
+	return func(ctx context.Context, actor *model.Actor, r *ofActivity) (*model.Activity, error) {
+		return s.Activities.Publish(ctx, actor, r.ActivityID)
+	}
+}
+
+type cancelRequest struct {
+	ofActivity
+	Body service.CancelInput
+}
+
+func cancelActivity(s *service.Services) useCase[cancelRequest, *model.Activity] {
+	return func(ctx context.Context, actor *model.Actor, r *cancelRequest) (*model.Activity, error) {
+		return s.Activities.Cancel(ctx, actor, r.ActivityID, r.Body)
+	}
+}

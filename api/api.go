@@ -1,0 +1,152 @@
+// Package api is HTTP: every endpoint is one line of routes. Its one law:
+// nothing here decides; a request becomes a call of one use case, and its
+// answer or refusal becomes a response.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humagin"
+	"github.com/gin-gonic/gin"
+	"github.com/klauspost/compress/gzhttp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"dangri/model"
+	"dangri/service"
+)
+
+// Config is what the HTTP face needs besides the use cases.
+type Config struct {
+	Services       *service.Services
+	Log            *slog.Logger
+	Metrics        prometheus.Registerer
+	Now            func() time.Time
+	TrustedProxies []string // CIDRs whose X-Forwarded-For is believed
+}
+
+// New is the service as one handler: the API, its documentation, the landing
+// page of scanned codes and the health checks.
+func New(c Config) (http.Handler, error) {
+	gin.SetMode(gin.ReleaseMode)
+	engine := gin.New()
+	engine.HandleMethodNotAllowed = true
+	engine.RedirectTrailingSlash = false
+	if err := engine.SetTrustedProxies(c.TrustedProxies); err != nil {
+		return nil, err
+	}
+	engine.NoRoute(func(g *gin.Context) { answerRefusal(g.Writer, model.ErrNotFound) })
+	engine.NoMethod(func(g *gin.Context) { answerRefusal(g.Writer, errMethod) })
+	engine.Use(observe(c), recoverPanic(c.Log), plainRequests)
+	pages(engine)
+	health(engine, c.Services)
+	Describe(engine, c.Services, c.Log)
+	// Order: headers for every answer, then compression, then ETags of what is inside.
+	return headers(c.Now, gzhttp.GzipHandler(etags(engine))), nil
+}
+
+// Describe registers the API on the engine and returns it with its OpenAPI
+// document. Services may be nil when only the document is wanted.
+func Describe(engine *gin.Engine, s *service.Services, log *slog.Logger) huma.API {
+	config := huma.DefaultConfig("党日 API", "1")
+	config.Info.Description = "党支部组织生活：活动、签到、统计与签到表。所有时间都是带时区的 RFC 3339；每个回答的 Server-Time 头是服务器时间。" +
+		"拒绝都是 application/problem+json，其中 code 稳定、供程序判断，detail 是可以直接给用户看的话。"
+	config.DocsPath, config.SchemasPath, config.CreateHooks = "", "", nil
+	config.Formats = map[string]huma.Format{"application/json": strictJSON, "json": strictJSON}
+	config.RejectUnknownQueryParameters = true
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"session": {Type: "http", Scheme: "bearer", Description: "signIn 给的 token"},
+	}
+	a := humagin.New(engine, config)
+	a.UseMiddleware(rememberToken)
+	routes(&router{api: a, services: s, log: log})
+	return a
+}
+
+// router registers endpoints.
+type router struct {
+	api      huma.API
+	services *service.Services
+	log      *slog.Logger
+}
+
+type (
+	useCase[In, Out any]  func(context.Context, *model.Actor, *In) (Out, error)
+	endpoint[In, Out any] struct {
+		call   func(context.Context, *In) (Out, error)
+		signed bool
+	}
+	answer[Out any] struct{ Body Out }
+)
+
+// anyone makes an endpoint that needs no session.
+func anyone[In, Out any](use func(context.Context, *In) (Out, error)) endpoint[In, Out] {
+	return endpoint[In, Out]{call: use}
+}
+
+// resolving makes an endpoint whose use case resolves the session itself.
+func resolving[In, Out any](use func(context.Context, *In) (Out, error)) endpoint[In, Out] {
+	return endpoint[In, Out]{call: use, signed: true}
+}
+
+// signedIn makes an endpoint for whoever has a session, bound or not. A use
+// case that must know who calls cannot be routed without it.
+func signedIn[In, Out any](r *router, use useCase[In, Out]) endpoint[In, Out] {
+	return endpoint[In, Out]{signed: true, call: func(ctx context.Context, in *In) (out Out, err error) {
+		actor, err := r.services.Sessions.Actor(ctx, token(ctx))
+		if err != nil {
+			return out, err
+		}
+		return use(ctx, actor, in)
+	}}
+}
+
+// member makes an endpoint for those whose account is bound to a member.
+func member[In, Out any](r *router, use useCase[In, Out]) endpoint[In, Out] {
+	return signedIn(r, func(ctx context.Context, actor *model.Actor, in *In) (out Out, err error) {
+		if actor.MemberID == 0 {
+			return out, model.ErrNotBound
+		}
+		return use(ctx, actor, in)
+	})
+}
+
+// route registers one endpoint: method, path, operation id, what it is for, and
+// who may call what.
+func route[In, Out any](r *router, method, path, id, summary string, e endpoint[In, Out]) {
+	op := huma.Operation{Method: method, Path: path, OperationID: id, Summary: summary, MaxBodyBytes: 64 << 10, BodyReadTimeout: 5 * time.Second,
+		Tags: []string{tagOf(path)}, Errors: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusTooManyRequests, http.StatusServiceUnavailable}}
+	if e.signed {
+		op.Security = []map[string][]string{{"session": {}}}
+		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden)
+	}
+	register(r, op, e)
+}
+
+// upload is route for a file of up to 8 MiB.
+func upload[In, Out any](r *router, method, path, id, summary string, e endpoint[In, Out]) {
+	op := huma.Operation{Method: method, Path: path, OperationID: id, Summary: summary, MaxBodyBytes: 8<<20 + 64<<10, BodyReadTimeout: 30 * time.Second,
+		Tags: []string{tagOf(path)}, Errors: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable, http.StatusUnauthorized, http.StatusForbidden},
+		Security: []map[string][]string{{"session": {}}}}
+	register(r, op, e)
+}
+
+func register[In, Out any](r *router, op huma.Operation, e endpoint[In, Out]) {
+	huma.Register(r.api, op, func(ctx context.Context, in *In) (*answer[Out], error) {
+		out, err := e.call(ctx, in)
+		if err != nil {
+			return nil, refuse(ctx, r.log, err)
+		}
+		return &answer[Out]{out}, nil
+	})
+}
+
+// done is the answer of a use case that only does something.
+type done struct {
+	Code string `json:"code" enum:"ok"`
+}
+
+func ok(err error) (done, error) { return done{Code: "ok"}, err }

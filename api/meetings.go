@@ -1,0 +1,123 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"fmt"
+	"html/template"
+
+	"dangri/model"
+	"dangri/service"
+)
+
+type checkInRequest struct {
+	Key  string `header:"Idempotency-Key" maxLength:"64" doc:"可代替 nonce；两者都给时须相同"`
+	Body service.CheckInInput
+}
+
+func checkIn(s *service.Services) useCase[checkInRequest, *service.CheckedIn] {
+	return func(ctx context.Context, actor *model.Actor, r *checkInRequest) (*service.CheckedIn, error) {
+		if r.Key != "" && r.Key != r.Body.Nonce {
+			return nil, model.BadField("nonce", "Idempotency-Key 与 nonce 不一致")
+		}
+		return s.CheckIns.Create(ctx, actor, r.Body)
+	}
+}
+
+func checkInCode(s *service.Services) useCase[ofActivity, *service.ScreenCode] {
+	return func(ctx context.Context, actor *model.Actor, r *ofActivity) (*service.ScreenCode, error) {
+		return s.Meetings.Code(ctx, actor, r.ActivityID)
+	}
+}
+
+func newCheckInCode(s *service.Services) useCase[ofActivity, *service.ScreenCode] {
+	return func(ctx context.Context, actor *model.Actor, r *ofActivity) (*service.ScreenCode, error) {
+		return s.Meetings.NewCode(ctx, actor, r.ActivityID)
+	}
+}
+
+type recordRequest struct {
+	ofActivity
+	Body service.RecordInput
+}
+
+func recordAttendance(s *service.Services) useCase[recordRequest, *service.Recorded] {
+	return func(ctx context.Context, actor *model.Actor, r *recordRequest) (*service.Recorded, error) {
+		return s.Meetings.Record(ctx, actor, r.ActivityID, r.Body)
+	}
+}
+
+type exemptRequest struct {
+	ofActivity
+	Body service.ExemptInput
+}
+
+func exemptMember(s *service.Services) useCase[exemptRequest, *model.Tally] {
+	return func(ctx context.Context, actor *model.Actor, r *exemptRequest) (*model.Tally, error) {
+		return s.Meetings.Exempt(ctx, actor, r.ActivityID, r.Body)
+	}
+}
+
+type rosterAnswer struct {
+	Items []service.RosterLine `json:"items"`
+}
+
+func roster(s *service.Services) useCase[ofActivity, *rosterAnswer] {
+	return func(ctx context.Context, actor *model.Actor, r *ofActivity) (*rosterAnswer, error) {
+		lines, err := s.Meetings.Roster(ctx, actor, r.ActivityID)
+		return &rosterAnswer{lines}, err
+	}
+}
+
+// board resolves the session itself: session and board come in one round trip.
+func board(s *service.Services) func(context.Context, *ofActivity) (*service.Board, error) {
+	return func(ctx context.Context, r *ofActivity) (*service.Board, error) {
+		return s.Boards.Show(ctx, token(ctx), r.ActivityID)
+	}
+}
+
+func closeActivity(s *service.Services) useCase[ofActivity, *service.Closing] {
+	return func(ctx context.Context, actor *model.Actor, r *ofActivity) (*service.Closing, error) {
+		return s.Meetings.Close(ctx, actor, r.ActivityID)
+	}
+}
+
+func attendanceSheet(s *service.Services) useCase[ofActivity, *service.Sheet] {
+	return func(ctx context.Context, actor *model.Actor, r *ofActivity) (*service.Sheet, error) {
+		return s.Sheets.Show(ctx, actor, r.ActivityID)
+	}
+}
+
+func attendanceSheetWorkbook(s *service.Services) useCase[ofActivity, []byte] {
+	return func(ctx context.Context, actor *model.Actor, r *ofActivity) ([]byte, error) {
+		sheet, err := s.Sheets.Show(ctx, actor, r.ActivityID)
+		if err != nil {
+			return nil, err
+		}
+		var b bytes.Buffer
+		if err := sheet.WriteXLSX(&b); err != nil {
+			return nil, fmt.Errorf("write sheet of activity %d: %w", r.ActivityID, err)
+		}
+		return b.Bytes(), nil
+	}
+}
+
+//go:embed pages/sheet.html
+var sheetSource string
+
+var sheetPage = template.Must(template.New("sheet").Parse(sheetSource))
+
+func attendanceSheetPage(s *service.Services) useCase[ofActivity, []byte] {
+	return func(ctx context.Context, actor *model.Actor, r *ofActivity) ([]byte, error) {
+		sheet, err := s.Sheets.Show(ctx, actor, r.ActivityID)
+		if err != nil {
+			return nil, err
+		}
+		var b bytes.Buffer
+		if err := sheetPage.Execute(&b, sheet); err != nil {
+			return nil, fmt.Errorf("draw sheet of activity %d: %w", r.ActivityID, err)
+		}
+		return b.Bytes(), nil
+	}
+}

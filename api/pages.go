@@ -1,0 +1,45 @@
+package api
+
+import (
+	_ "embed"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+	swgui "github.com/swaggest/swgui"
+	"github.com/swaggest/swgui/v5emb"
+
+	"dangri/service"
+)
+
+//go:embed pages/scan.html
+var scanPage []byte
+
+//go:embed pages/index.html
+var indexPage []byte
+
+// pages are what a browser sees: the front page, the documentation and the
+// landing page of a code scanned outside WeChat. Nothing is loaded from elsewhere.
+func pages(engine *gin.Engine) {
+	page := func(body []byte) gin.HandlerFunc {
+		return func(g *gin.Context) { g.Data(http.StatusOK, html, body) }
+	}
+	engine.GET("/", page(indexPage))
+	engine.GET("/c/:code", page(scanPage))
+	engine.GET("/favicon.ico", func(g *gin.Context) { g.Status(http.StatusNoContent) })
+	docs := v5emb.NewHandlerWithConfig(swgui.Config{Title: "党日 API", SwaggerJSON: "/openapi.json", BasePath: "/docs/", HideCurl: true})
+	engine.GET("/docs/*any", gin.WrapH(docs))
+}
+
+// health answers the watchers: healthz that the process lives, readyz that it
+// can work.
+func health(engine *gin.Engine, s *service.Services) {
+	engine.GET("/healthz", func(g *gin.Context) { g.JSON(http.StatusOK, gin.H{"ok": true}) })
+	engine.GET("/readyz", func(g *gin.Context) {
+		r := s.Health.Ready(g.Request.Context())
+		status := http.StatusOK
+		if !r.Ready {
+			status = http.StatusServiceUnavailable
+		}
+		g.JSON(status, r)
+	})
+}
