@@ -152,7 +152,7 @@ func TestThePageShowsTheMessagesAndWhatIsAssumed(t *testing.T) {
 	u.Accept(TemplateID(ActivityReminder))
 	u.Accept(TemplateID(ActivityReminder))
 	m := reminder(u.OpenID)
-	m["data"].(map[string]any)["thing3"] = value("<b>三楼</b>")
+	dataOf(m)["thing3"] = value("<b>三楼</b>")
 	b.want("send", b.post(sendPath, m), 0)
 	page := b.do("GET", "", "")
 	for _, want := range append(Assumptions(),

@@ -113,7 +113,7 @@ func matches(value string, layouts []string) bool {
 func isPlate(r []rune) bool {
 	for i, c := range r {
 		end := i == 0 || i == len(r)-1
-		if !letter(c) && !digit(c) && !(end && han(c)) {
+		if !letter(c) && !digit(c) && (!end || !han(c)) {
 			return false
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	mathrand "math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -45,7 +46,7 @@ type Config struct {
 	Clock func() time.Time
 
 	Templates []Template // nil: DefaultTemplates
-	Pages     []string   // app.json of the released version; nil: DefaultPages
+	Pages     []string   // app.json of the released version, main page first; nil: DefaultPages
 
 	// Event pushes. With an empty PushURL none are made.
 	PushURL        string
@@ -125,12 +126,12 @@ func New(cfg Config) *Sim {
 		}
 	}
 	if cfg.Clock == nil {
-		cfg.Clock = time.Now
+		cfg.Clock = time.Now //nolint:forbidigo // as a process of its own the simulator is where time comes from
 	}
 	if cfg.Templates == nil {
 		cfg.Templates = DefaultTemplates()
 	}
-	if cfg.Pages == nil {
+	if len(cfg.Pages) == 0 {
 		cfg.Pages = DefaultPages
 	}
 	if cfg.Log == nil {
@@ -145,11 +146,14 @@ func New(cfg Config) *Sim {
 		tokens:    map[string]*token{},
 		usage:     map[string]*usage{},
 		counters:  map[string]int{},
-		templates: cfg.Templates,
+		templates: slices.Clone(cfg.Templates),
 		pages:     map[string]bool{},
 		banned:    map[string]bool{},
 		lastMsgID: firstMsgID,
 		scenes:    map[[32]byte]Scanned{},
+	}
+	for i := range s.templates {
+		setDefault(&s.templates[i].Type, OneTime)
 	}
 	for _, p := range cfg.Pages {
 		s.pages[p] = true
@@ -190,7 +194,7 @@ func (s *Sim) Advance(d time.Duration) {
 // arrived ("cgi-bin/message/subscribe/send"), "path code" the answers by
 // errcode ("cgi-bin/message/subscribe/send 43101"), "path fault kind" the
 // faults, "push event" the events that were taken and "push event failed" those
-// given up, "unknown path" calls to no endpoint.
+// given up, "unknown /path" calls to no endpoint.
 func (s *Sim) Counters() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

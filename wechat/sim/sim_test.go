@@ -149,6 +149,15 @@ func reminder(openID string) map[string]any {
 	}
 }
 
+// dataOf are the lines of a message, to be spoiled.
+func dataOf(message map[string]any) map[string]any {
+	data, good := message["data"].(map[string]any)
+	if !good {
+		panic("a message without data")
+	}
+	return data
+}
+
 func value(v any) map[string]any { return map[string]any{"value": v} }
 
 func (b *bench) drain() {
@@ -203,7 +212,7 @@ func TestAClientThatDoesSomethingWrongGetsThePlatformsCode(t *testing.T) {
 	}
 	message := func(change func(m, data map[string]any)) map[string]any {
 		m := reminder(u.OpenID)
-		change(m, m["data"].(map[string]any))
+		change(m, dataOf(m))
 		return m
 	}
 	with := func(key string, v any) map[string]any {

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,6 +18,9 @@ const (
 	// firstMsgID lies above 2^53: a client that reads the id as a float loses it.
 	firstMsgID = 1_864_323_726_461_255_680
 )
+
+// isEmpty is spelt as the platform spells it.
+const isEmpty = "is emtpy" //nolint:misspell // clients read these words
 
 // Results of a dialog for one template.
 const (
@@ -400,13 +402,13 @@ func checkData(t *Template, raw jsontext.Value) ([]Field, *refusal) {
 		raw, given := items[k.Key]
 		delete(items, k.Key)
 		if !given {
-			return nil, refuse(47003, "argument invalid! data.%s.value is emtpy", k.Key)
+			return nil, refuse(47003, "argument invalid! data.%s.value %s", k.Key, isEmpty)
 		}
 		if json.Unmarshal(raw, &item, json.RejectUnknownMembers(true)) != nil {
 			return nil, refuse(47003, "argument invalid! data.%s.value invalid", k.Key)
 		}
 		if strings.TrimSpace(item.Value) == "" {
-			return nil, refuse(47003, "argument invalid! data.%s.value is emtpy", k.Key)
+			return nil, refuse(47003, "argument invalid! data.%s.value %s", k.Key, isEmpty)
 		}
 		if !k.admits(item.Value) {
 			return nil, refuse(47003, "argument invalid! data.%s.value invalid", k.Key)
@@ -447,7 +449,7 @@ type enumAnswer struct {
 func (s *Sim) listTemplates(*call) (any, *refusal) {
 	out := templatesAnswer{done: ok, Data: []templateAnswer{}}
 	for _, t := range s.templates {
-		row := templateAnswer{t.ID, t.Title, t.content(), t.example(), cmp.Or(t.Type, OneTime), nil}
+		row := templateAnswer{t.ID, t.Title, t.content(), t.example(), t.Type, nil}
 		for _, k := range t.Keywords {
 			if len(k.Enum) > 0 {
 				row.EnumList = append(row.EnumList, enumAnswer{fmt.Sprintf("%s.DATA", k.Key), k.Enum})

@@ -36,11 +36,13 @@ func TestTheMessageIDBreaksClientsThatReadItAsAFloat(t *testing.T) {
 	for range 50 {
 		u.Accept(TemplateID(ActivityReminder))
 		r := b.post(sendPath, reminder(u.OpenID))
-		var loose map[string]any
+		var loose struct {
+			MsgID float64 `json:"msgid"`
+		}
 		if err := json.Unmarshal(r.body, &loose); err != nil {
 			t.Fatal(err)
 		}
-		if r.MsgID <= 1<<53 || int64(loose["msgid"].(float64)) == r.MsgID {
+		if r.MsgID <= 1<<53 || int64(loose.MsgID) == r.MsgID {
 			t.Fatalf("msgid %d survives as a float", r.MsgID)
 		}
 	}
@@ -207,8 +209,8 @@ func TestTheRefusalNamesTheField(t *testing.T) {
 	u := b.NewUser("")
 	u.Accept(TemplateID(ActivityReminder))
 	m := reminder(u.OpenID)
-	delete(m["data"].(map[string]any), "thing3")
-	if r := b.post(sendPath, m); !strings.HasPrefix(r.Msg, "argument invalid! data.thing3.value is emtpy rid: ") {
+	delete(dataOf(m), "thing3")
+	if r := b.post(sendPath, m); !strings.HasPrefix(r.Msg, "argument invalid! data.thing3.value "+isEmpty+" rid: ") {
 		t.Errorf("message %q", r.Msg)
 	}
 }

@@ -25,7 +25,7 @@ const (
 type Template struct {
 	ID       string    `json:"id"` // 43 characters
 	Title    string    `json:"title"`
-	Type     int       `json:"type"` // OneTime or LongTerm
+	Type     int       `json:"type"` // OneTime, also where it is 0, or LongTerm
 	Keywords []Keyword `json:"keywords"`
 }
 
