@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+	"gorm.io/gorm"
+
+	"dangri/api"
+	"dangri/config"
+	"dangri/model"
+	"dangri/service"
+	"dangri/wechat"
+	"dangri/wechat/sim"
+)
+
+// app is one running installation: stores, platform, use cases.
+type app struct {
+	settings config.Settings
+	log      *slog.Logger
+	db       *gorm.DB
+	services *service.Services
+	metrics  *prometheus.Registry
+	platform string // where the WeChat simulator listens; "" on the platform itself
+	closers  []func()
+}
+
+// open builds the parts of the installation that the settings describe. What
+// they leave out is embedded: a SQLite file, a Redis in this process, the
+// WeChat simulator on a loopback port.
+func open(ctx context.Context, settings config.Settings, log *slog.Logger) (_ *app, err error) {
+	a := &app{settings: settings, log: log, metrics: prometheus.NewRegistry()}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := a.openDatabase(ctx); err != nil {
+		return nil, err
+	}
+	client, err := a.openRedis()
+	if err != nil {
+		return nil, err
+	}
+	platform, err := a.openPlatform(client)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := settings.Keys()
+	if err != nil {
+		return nil, err
+	}
+	seal := make([]service.SealKey, len(keys.Seal))
+	for i, k := range keys.Seal {
+		seal[i] = service.SealKey{ID: k.ID, Key: k.Key}
+	}
+	a.services = service.New(service.Parts{
+		DB: a.db, Redis: client, Prefix: "dangri:", Platform: platform, Now: clock, Log: log,
+		Keys: service.Keys{Seal: seal, Index: keys.Index, Code: keys.Code},
+		Settings: service.Settings{Zone: settings.Zone, SessionIdle: settings.SessionIdle, SessionLife: settings.SessionLife,
+			InvitationLife: settings.InvitationLife, CodeStep: settings.CodeStep, CodeMargin: settings.CodeMargin,
+			TypedStep: settings.TypedStep, PublicURL: settings.PublicURL},
+	})
+	return a, nil
+}
+
+// clock is the one place that reads the time: UTC, in the stores' resolution.
+func clock() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+
+func (a *app) close() {
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		a.closers[i]()
+	}
+}
+
+func (a *app) openDatabase(ctx context.Context) error {
+	dsn := a.settings.MySQLDSN.Reveal()
+	if dsn == "" {
+		if err := os.MkdirAll(a.settings.DataDir, 0o700); err != nil {
+			return fmt.Errorf("make the data folder: %w", err)
+		}
+		dsn = "file:" + filepath.Join(a.settings.DataDir, "dangri.db")
+	}
+	db, err := service.OpenDatabase(dsn)
+	if err != nil {
+		return err
+	}
+	conns, err := db.DB()
+	if err != nil {
+		return fmt.Errorf("open database: %w", err)
+	}
+	a.db, a.closers = db, append(a.closers, func() { _ = conns.Close() })
+	if a.settings.Environment == config.Production {
+		return nil // `dangri migrate` does it, with a user of more rights
+	}
+	_, err = model.Migrate(ctx, conns, service.Dialect(db))
+	return err
+}
+
+func (a *app) openRedis() (redis.UniversalClient, error) {
+	options := &redis.UniversalOptions{
+		Addrs: a.settings.RedisAddr.Addrs, MasterName: a.settings.RedisAddr.Master, Password: a.settings.RedisPassword.Reveal(),
+		DialTimeout: time.Second, ReadTimeout: time.Second, WriteTimeout: time.Second, MaxRetries: 1, PoolSize: 64, ContextTimeoutEnabled: true,
+	}
+	if a.settings.RedisTLS {
+		options.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if len(options.Addrs) == 0 {
+		embedded, err := miniredis.Run()
+		if err != nil {
+			return nil, fmt.Errorf("start the Redis in this process: %w", err)
+		}
+		tick := time.NewTicker(100 * time.Millisecond)
+		stop := make(chan struct{})
+		go func() {
+			for {
+				select {
+				case <-tick.C:
+					embedded.FastForward(100 * time.Millisecond) // it expires keys only when told
+				case <-stop:
+					return
+				}
+			}
+		}()
+		a.closers = append(a.closers, embedded.Close, tick.Stop, func() { close(stop) })
+		options.Addrs = []string{embedded.Addr()}
+	}
+	client := redis.NewUniversalClient(options)
+	a.closers = append(a.closers, func() { _ = client.Close() })
+	return client, nil
+}
+
+func (a *app) openPlatform(client redis.UniversalClient) (*wechat.Client, error) {
+	c := wechat.Config{AppID: a.settings.WeChatAppID, AppSecret: a.settings.WeChatAppSecret.Reveal(), BaseURL: a.settings.WeChatBaseURL,
+		Redis: client, Now: clock, Log: a.log, MiniProgramState: a.settings.WeChatState}
+	if c.AppID == "" {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("start the WeChat simulator: %w", err)
+		}
+		platform := sim.New(sim.Config{AppID: sim.DefaultAppID, AppSecret: sim.DefaultAppSecret, Log: a.log})
+		server := &http.Server{Handler: platform, ReadHeaderTimeout: 5 * time.Second}
+		go func() { _ = server.Serve(listener) }() // ends with Close
+		a.closers = append(a.closers, platform.Close, func() { _ = server.Close() })
+		a.platform = "http://" + listener.Addr().String()
+		c.AppID, c.AppSecret, c.BaseURL = sim.DefaultAppID, sim.DefaultAppSecret, a.platform
+	}
+	return wechat.New(c)
+}
+
+// serve answers requests on the address until ctx ends, then finishes those
+// under way. Ready is told the address that is really listened on.
+func (a *app) serve(ctx context.Context, ready func(address string)) error {
+	proxies := make([]string, len(a.settings.Proxies))
+	for i, p := range a.settings.Proxies {
+		proxies[i] = p.String()
+	}
+	handler, err := api.New(api.Config{Services: a.services, Log: a.log, Metrics: a.metrics, Now: clock, TrustedProxies: proxies})
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", a.settings.Addr)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	// The use cases' background work outlives the requests under way.
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var running errgroup.Group
+	running.Go(func() error { return a.services.Run(background) })
+
+	public := newServer(handler)
+	private := newServer(promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{}))
+	work, ctx := errgroup.WithContext(ctx)
+	work.Go(func() error { return untilClosed(public.Serve(listener)) })
+	if a.settings.MetricsAddr != "" {
+		metrics, err := net.Listen("tcp", a.settings.MetricsAddr)
+		if err != nil {
+			return fmt.Errorf("listen for metrics: %w", err)
+		}
+		work.Go(func() error { return untilClosed(private.Serve(metrics)) })
+	}
+	work.Go(func() error {
+		<-ctx.Done()
+		patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+		defer cancel()
+		return errors.Join(public.Shutdown(patience), private.Shutdown(patience))
+	})
+	if ready != nil {
+		ready(listener.Addr().String())
+	}
+	err = work.Wait()
+	stop()
+	return errors.Join(err, running.Wait())
+}
+
+func newServer(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
+		WriteTimeout: 45 * time.Second, IdleTimeout: 60 * time.Second, MaxHeaderBytes: 16 << 10}
+}
+
+func untilClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
