@@ -19,7 +19,7 @@ func (d Day) Valid() bool {
 	return err == nil && t.Year() >= 1900
 }
 
-// Within says whether the other span lies wholly in this one.
+// Within says whether the span lies wholly in the other one.
 func (s Span) Within(other Span) bool { return other.From <= s.From && s.Until <= other.Until }
 
 // Meets says whether the spans have a day in common.
