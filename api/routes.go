@@ -30,4 +30,15 @@ func routes(r *router) {
 	route(r, "GET", "/v1/activities/{activity_id}/sheet", "attendanceSheet", "签到表", member(r, attendanceSheet(s)))
 	file(r, "/v1/activities/{activity_id}/sheet.xlsx", "attendanceSheetWorkbook", "签到表（Excel）", xlsx, member(r, attendanceSheetWorkbook(s)))
 	file(r, "/v1/activities/{activity_id}/sheet.html", "attendanceSheetPage", "签到表（打印页）", html, member(r, attendanceSheetPage(s)))
+
+	route(r, "GET", "/v1/organisations", "listOrganisations", "下级组织", member(r, listOrganisations(s)))
+	route(r, "POST", "/v1/organisations", "addOrganisation", "新设组织", member(r, addOrganisation(s)))
+	route(r, "PUT", "/v1/organisations/{organisation_id}", "updateOrganisation", "改名、改属", member(r, updateOrganisation(s)))
+	route(r, "GET", "/v1/organisations/{organisation_id}/members", "listMembers", "党员名册", member(r, listMembers(s)))
+	route(r, "GET", "/v1/members/{member_id}/phone", "revealPhone", "查看完整手机号（留痕）", member(r, revealPhone(s)))
+	route(r, "POST", "/v1/members/{member_id}/invitation", "inviteMember", "发一次性邀请码", member(r, inviteMember(s)))
+	route(r, "DELETE", "/v1/members/{member_id}/binding", "unbindMember", "解除微信绑定", member(r, unbindMember(s)))
+	route(r, "POST", "/v1/members/{member_id}/transfer", "transferMember", "转接组织关系", member(r, transferMember(s)))
+	route(r, "POST", "/v1/posts", "grantPost", "任职", member(r, grantPost(s)))
+	route(r, "DELETE", "/v1/posts/{post_id}", "endPost", "免职", member(r, endPost(s)))
 }

@@ -1,0 +1,112 @@
+package api
+
+import (
+	"context"
+
+	"dangri/model"
+	"dangri/service"
+)
+
+// page is a place in a list.
+type page struct {
+	Cursor string `query:"cursor" maxLength:"64" doc:"上一页的 next"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"50"`
+}
+
+type (
+	ofOrganisation struct {
+		OrganisationID uint64 `path:"organisation_id" minimum:"1" maximum:"9007199254740991"`
+	}
+	ofMember struct {
+		MemberID uint64 `path:"member_id" minimum:"1" maximum:"9007199254740991"`
+	}
+)
+
+type organisationsRequest struct {
+	page
+	ParentID uint64 `query:"parent_id" maximum:"9007199254740991" doc:"看谁的下级；不给则是我有职务的组织"`
+}
+
+func listOrganisations(s *service.Services) useCase[organisationsRequest, *service.OrganisationPage] {
+	return func(ctx context.Context, actor *model.Actor, r *organisationsRequest) (*service.OrganisationPage, error) {
+		return s.Registry.Organisations(ctx, actor, r.ParentID, r.Cursor, r.Limit)
+	}
+}
+
+type addOrganisationRequest struct{ Body service.OrganisationInput }
+
+func addOrganisation(s *service.Services) useCase[addOrganisationRequest, *model.Organisation] {
+	return func(ctx context.Context, actor *model.Actor, r *addOrganisationRequest) (*model.Organisation, error) {
+		return s.Registry.AddOrganisation(ctx, actor, r.Body)
+	}
+}
+
+type updateOrganisationRequest struct {
+	ofOrganisation
+	Body service.OrganisationInput
+}
+
+func updateOrganisation(s *service.Services) useCase[updateOrganisationRequest, *model.Organisation] {
+	return func(ctx context.Context, actor *model.Actor, r *updateOrganisationRequest) (*model.Organisation, error) {
+		return s.Registry.UpdateOrganisation(ctx, actor, r.OrganisationID, r.Body)
+	}
+}
+
+type membersRequest struct {
+	ofOrganisation
+	page
+}
+
+func listMembers(s *service.Services) useCase[membersRequest, *service.MemberPage] {
+	return func(ctx context.Context, actor *model.Actor, r *membersRequest) (*service.MemberPage, error) {
+		return s.Registry.Members(ctx, actor, r.OrganisationID, r.Cursor, r.Limit)
+	}
+}
+
+func revealPhone(s *service.Services) useCase[ofMember, *service.RevealedPhone] {
+	return func(ctx context.Context, actor *model.Actor, r *ofMember) (*service.RevealedPhone, error) {
+		return s.Registry.RevealPhone(ctx, actor, r.MemberID)
+	}
+}
+
+func inviteMember(s *service.Services) useCase[ofMember, *service.Invited] {
+	return func(ctx context.Context, actor *model.Actor, r *ofMember) (*service.Invited, error) {
+		return s.Bindings.Invite(ctx, actor, r.MemberID)
+	}
+}
+
+func unbindMember(s *service.Services) useCase[ofMember, done] {
+	return func(ctx context.Context, actor *model.Actor, r *ofMember) (done, error) {
+		return ok(s.Bindings.Unbind(ctx, actor, r.MemberID))
+	}
+}
+
+type transferRequest struct {
+	ofMember
+	Body service.TransferInput
+}
+
+func transferMember(s *service.Services) useCase[transferRequest, *model.Membership] {
+	return func(ctx context.Context, actor *model.Actor, r *transferRequest) (*model.Membership, error) {
+		return s.Registry.TransferMember(ctx, actor, r.MemberID, r.Body)
+	}
+}
+
+type grantPostRequest struct{ Body service.PostInput }
+
+func grantPost(s *service.Services) useCase[grantPostRequest, *model.Post] {
+	return func(ctx context.Context, actor *model.Actor, r *grantPostRequest) (*model.Post, error) {
+		return s.Registry.GrantPost(ctx, actor, r.Body)
+	}
+}
+
+type endPostRequest struct {
+	PostID uint64 `path:"post_id" minimum:"1" maximum:"9007199254740991"`
+	Day    string `query:"day" maxLength:"10" pattern:"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$" doc:"不再任职的第一天；不给就是今天"`
+}
+
+func endPost(s *service.Services) useCase[endPostRequest, done] {
+	return func(ctx context.Context, actor *model.Actor, r *endPostRequest) (done, error) {
+		return ok(s.Registry.EndPost(ctx, actor, r.PostID, model.Day(r.Day)))
+	}
+}
