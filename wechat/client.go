@@ -5,6 +5,7 @@
 package wechat
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -226,7 +227,7 @@ func (c *Client) read(api, lost string, body []byte, reply any) error {
 		return nil
 	}
 	var a answer
-	if err := json.Unmarshal(body, &a); err != nil {
+	if !bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) || json.Unmarshal(body, &a) != nil {
 		return fault(api, lost, errUnreadable)
 	}
 	if a.ErrCode != nil {

@@ -103,9 +103,10 @@ func kindOf(api string, code int64) string {
 }
 
 var (
-	ridPattern   = regexp.MustCompile(`\s*,?\s*rid: ?([0-9A-Za-z-]+)`)
-	tokenPattern = regexp.MustCompile(`[0-9A-Za-z_-]{64,}`)
-	fieldPattern = regexp.MustCompile(`data\.([a-z_]+[0-9]+)\.value`)
+	ridPattern     = regexp.MustCompile(`\s*,?\s*rid: ?([0-9A-Za-z-]+)`)
+	tokenPattern   = regexp.MustCompile(`[0-9A-Za-z_-]{64,}`)
+	addressPattern = regexp.MustCompile(`\S*(://|access_token=|secret=|js_code=)\S*`)
+	fieldPattern   = regexp.MustCompile(`data\.([a-z_]+[0-9]+)\.value`)
 )
 
 // refusal is the platform's own answer with a code.
@@ -123,9 +124,11 @@ func (c *Client) refusal(api string, code int64, message string) *Error {
 	return e
 }
 
-// clean makes the platform's words fit for a log line.
+// clean makes the platform's words fit for a log line, should it ever repeat what
+// we sent.
 func (c *Client) clean(s string) string {
 	s = strings.ReplaceAll(s, c.appSecret, "***")
+	s = addressPattern.ReplaceAllString(s, "***")
 	s = tokenPattern.ReplaceAllString(s, "***")
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {

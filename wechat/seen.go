@@ -39,9 +39,9 @@ func (m *Memory) Seen(ctx context.Context, key string) (bool, error) {
 	if m.redis == nil {
 		return false, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
-	defer cancel()
-	first, err := m.redis.SetNX(ctx, "wechat:push:"+key, 1, seenFor).Result()
+	first, err := promptly(ctx, func(ctx context.Context) (bool, error) {
+		return m.redis.SetNX(ctx, "wechat:push:"+key, 1, seenFor).Result()
+	})
 	if err != nil {
 		m.log.WarnContext(ctx, "wechat push: Redis does not answer, duplicates are found in this process only", "error", err)
 		return false, nil
@@ -57,7 +57,10 @@ func (m *Memory) Forget(ctx context.Context, key string) error {
 	if m.redis == nil {
 		return nil
 	}
-	return m.redis.Del(ctx, "wechat:push:"+key).Err()
+	_, err := promptly(ctx, func(ctx context.Context) (int64, error) {
+		return m.redis.Del(ctx, "wechat:push:"+key).Result()
+	})
+	return err
 }
 
 func (m *Memory) seenHere(key string) bool {

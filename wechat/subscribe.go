@@ -108,7 +108,8 @@ var blankPattern = regexp.MustCompile(`([^\n]*?)\s*[:：]?\s*\{\{\s*([a-z_]+[0-9
 // Templates lists the account's message templates.
 func (c *Client) Templates(ctx context.Context) ([]Template, error) {
 	var reply struct {
-		Data []struct {
+		ErrCode *text `json:"errcode"`
+		Data    []struct {
 			ID      string `json:"priTmplId"`
 			Title   string `json:"title"`
 			Content string `json:"content"`
@@ -122,6 +123,9 @@ func (c *Client) Templates(ctx context.Context) ([]Template, error) {
 	}
 	if err := c.get(ctx, apiTemplates, pathTemplate, &reply); err != nil {
 		return nil, err
+	}
+	if reply.ErrCode == nil && reply.Data == nil {
+		return nil, fault(apiTemplates, KindBusy, errUnreadable)
 	}
 	templates := make([]Template, 0, len(reply.Data))
 	for _, d := range reply.Data {

@@ -163,49 +163,83 @@ func (t *tokens) fetchAndKeep(ctx context.Context, refused string, share bool) (
 	}
 	t.keep(token, life)
 	if share {
-		ctx, cancel := context.WithTimeout(ctx, redisTimeout)
-		defer cancel()
-		if err := t.redis.Set(ctx, t.key, token, life).Err(); err != nil {
+		_, err := promptly(ctx, func(ctx context.Context) (string, error) {
+			return t.redis.Set(ctx, t.key, token, life).Result()
+		})
+		if err != nil {
 			t.log.WarnContext(ctx, "wechat token: not shared, Redis does not answer", "error", err)
 		}
 	}
 	return token, nil
 }
 
-// dropIfEqual deletes a key only while it holds the value given, so that nobody
-// removes a newer token or another's lock.
-var dropIfEqual = redis.NewScript(`if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call("DEL", KEYS[1]) end return 0`)
-
 // shared returns the token in Redis, or "" if there is none but refused, which
 // it removes.
 func (t *tokens) shared(ctx context.Context, refused string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
-	defer cancel()
-	pipe := t.redis.Pipeline()
-	value, life := pipe.Get(ctx, t.key), pipe.PTTL(ctx, t.key)
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+	var value *redis.StringCmd
+	var life *redis.DurationCmd
+	_, err := promptly(ctx, func(ctx context.Context) ([]redis.Cmder, error) {
+		return t.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
+			value, life = p.Get(ctx, t.key), p.PTTL(ctx, t.key)
+			return nil
+		})
+	})
+	if errors.Is(err, redis.Nil) {
+		return "", nil
+	}
+	if err != nil {
 		return "", err
 	}
 	token := value.Val()
-	if token != "" && token == refused {
-		return "", dropIfEqual.Run(ctx, t.redis, []string{t.key}, refused).Err()
+	if token == refused {
+		return "", t.drop(ctx, t.key, refused)
 	}
-	if token != "" {
-		t.keep(token, life.Val())
-	}
+	t.keep(token, life.Val())
 	return token, nil
 }
 
 func (t *tokens) lock(ctx context.Context, holder string) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
-	defer cancel()
-	return t.redis.SetNX(ctx, t.key+":lock", holder, tokenLock).Result()
+	return promptly(ctx, func(ctx context.Context) (bool, error) {
+		return t.redis.SetNX(ctx, t.key+":lock", holder, tokenLock).Result()
+	})
 }
 
 func (t *tokens) unlock(ctx context.Context, holder string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), redisTimeout)
-	defer cancel()
-	if err := dropIfEqual.Run(ctx, t.redis, []string{t.key + ":lock"}, holder).Err(); err != nil {
+	if err := t.drop(context.WithoutCancel(ctx), t.key+":lock", holder); err != nil {
 		t.log.WarnContext(ctx, "wechat token: lock left to expire", "error", err)
+	}
+}
+
+var dropIfEqual = redis.NewScript(`if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call("DEL", KEYS[1]) end return 0`)
+
+// drop deletes a key only while it holds value, so that nobody removes a newer
+// token or another's lock.
+func (t *tokens) drop(ctx context.Context, key, value string) error {
+	_, err := promptly(ctx, func(ctx context.Context) (any, error) {
+		return dropIfEqual.Run(ctx, t.redis, []string{key}, value).Result()
+	})
+	return err
+}
+
+// promptly asks Redis and gives up after redisTimeout. It does not rely on the
+// context: by default the client's commands run to their own, longer timeouts.
+func promptly[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	done := make(chan result, 1)
+	go func() {
+		value, err := ask(ctx)
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
 	}
 }
