@@ -34,7 +34,8 @@ drill: ## 并发演练：凡“只能一次”“不能超员”的承诺，反�
 	@scripts/stores.sh --durable go test -count=20 -run='Once|AtMost|Concurrent|Race' $(or $(ARGS),./...)
 
 docs: ## 由代码生成 api/openapi.json
-	@CGO_ENABLED=0 go run . docs
+	@scripts/go.sh
+	@CGO_ENABLED=0 go run . docs >bin/openapi.json && mv bin/openapi.json api/openapi.json
 
 help: ## 列出这些命令
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
