@@ -7,8 +7,8 @@ import (
 	"dangri/service"
 )
 
-// ofActivity is the path of everything about one activity.
-type ofActivity struct {
+// OfActivity is the path of everything about one activity.
+type OfActivity struct {
 	ActivityID uint64 `path:"activity_id" minimum:"1" maximum:"9007199254740991"`
 }
 
@@ -32,14 +32,14 @@ func draftActivity(s *service.Services) useCase[draftRequest, *model.Activity] {
 	}
 }
 
-func showActivity(s *service.Services) useCase[ofActivity, *service.ActivityView] {
-	return func(ctx context.Context, actor *model.Actor, r *ofActivity) (*service.ActivityView, error) {
+func showActivity(s *service.Services) useCase[OfActivity, *service.ActivityView] {
+	return func(ctx context.Context, actor *model.Actor, r *OfActivity) (*service.ActivityView, error) {
 		return s.Activities.Show(ctx, actor, r.ActivityID)
 	}
 }
 
 type editRequest struct {
-	ofActivity
+	OfActivity
 	Body service.EditInput
 }
 
@@ -49,14 +49,14 @@ func editActivity(s *service.Services) useCase[editRequest, *model.Activity] {
 	}
 }
 
-func publishActivity(s *service.Services) useCase[ofActivity, *model.Activity] {
-	return func(ctx context.Context, actor *model.Actor, r *ofActivity) (*model.Activity, error) {
+func publishActivity(s *service.Services) useCase[OfActivity, *model.Activity] {
+	return func(ctx context.Context, actor *model.Actor, r *OfActivity) (*model.Activity, error) {
 		return s.Activities.Publish(ctx, actor, r.ActivityID)
 	}
 }
 
 type cancelRequest struct {
-	ofActivity
+	OfActivity
 	Body service.CancelInput
 }
 

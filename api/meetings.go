@@ -25,20 +25,20 @@ func checkIn(s *service.Services) useCase[checkInRequest, *service.CheckedIn] {
 	}
 }
 
-func checkInCode(s *service.Services) useCase[ofActivity, *service.ScreenCode] {
-	return func(ctx context.Context, actor *model.Actor, r *ofActivity) (*service.ScreenCode, error) {
+func checkInCode(s *service.Services) useCase[OfActivity, *service.ScreenCode] {
+	return func(ctx context.Context, actor *model.Actor, r *OfActivity) (*service.ScreenCode, error) {
 		return s.Meetings.Code(ctx, actor, r.ActivityID)
 	}
 }
 
-func newCheckInCode(s *service.Services) useCase[ofActivity, *service.ScreenCode] {
-	return func(ctx context.Context, actor *model.Actor, r *ofActivity) (*service.ScreenCode, error) {
+func newCheckInCode(s *service.Services) useCase[OfActivity, *service.ScreenCode] {
+	return func(ctx context.Context, actor *model.Actor, r *OfActivity) (*service.ScreenCode, error) {
 		return s.Meetings.NewCode(ctx, actor, r.ActivityID)
 	}
 }
 
 type recordRequest struct {
-	ofActivity
+	OfActivity
 	Body service.RecordInput
 }
 
@@ -49,7 +49,7 @@ func recordAttendance(s *service.Services) useCase[recordRequest, *service.Recor
 }
 
 type exemptRequest struct {
-	ofActivity
+	OfActivity
 	Body service.ExemptInput
 }
 
@@ -63,34 +63,34 @@ type rosterAnswer struct {
 	Items []service.RosterLine `json:"items"`
 }
 
-func roster(s *service.Services) useCase[ofActivity, *rosterAnswer] {
-	return func(ctx context.Context, actor *model.Actor, r *ofActivity) (*rosterAnswer, error) {
+func roster(s *service.Services) useCase[OfActivity, *rosterAnswer] {
+	return func(ctx context.Context, actor *model.Actor, r *OfActivity) (*rosterAnswer, error) {
 		lines, err := s.Meetings.Roster(ctx, actor, r.ActivityID)
 		return &rosterAnswer{lines}, err
 	}
 }
 
 // board resolves the session itself: session and board come in one round trip.
-func board(s *service.Services) func(context.Context, *ofActivity) (*service.Board, error) {
-	return func(ctx context.Context, r *ofActivity) (*service.Board, error) {
+func board(s *service.Services) func(context.Context, *OfActivity) (*service.Board, error) {
+	return func(ctx context.Context, r *OfActivity) (*service.Board, error) {
 		return s.Boards.Show(ctx, token(ctx), r.ActivityID)
 	}
 }
 
-func closeActivity(s *service.Services) useCase[ofActivity, *service.Closing] {
-	return func(ctx context.Context, actor *model.Actor, r *ofActivity) (*service.Closing, error) {
+func closeActivity(s *service.Services) useCase[OfActivity, *service.Closing] {
+	return func(ctx context.Context, actor *model.Actor, r *OfActivity) (*service.Closing, error) {
 		return s.Meetings.Close(ctx, actor, r.ActivityID)
 	}
 }
 
-func attendanceSheet(s *service.Services) useCase[ofActivity, *service.Sheet] {
-	return func(ctx context.Context, actor *model.Actor, r *ofActivity) (*service.Sheet, error) {
+func attendanceSheet(s *service.Services) useCase[OfActivity, *service.Sheet] {
+	return func(ctx context.Context, actor *model.Actor, r *OfActivity) (*service.Sheet, error) {
 		return s.Sheets.Show(ctx, actor, r.ActivityID)
 	}
 }
 
-func attendanceSheetWorkbook(s *service.Services) useCase[ofActivity, []byte] {
-	return func(ctx context.Context, actor *model.Actor, r *ofActivity) ([]byte, error) {
+func attendanceSheetWorkbook(s *service.Services) useCase[OfActivity, []byte] {
+	return func(ctx context.Context, actor *model.Actor, r *OfActivity) ([]byte, error) {
 		sheet, err := s.Sheets.Show(ctx, actor, r.ActivityID)
 		if err != nil {
 			return nil, err
@@ -108,8 +108,8 @@ var sheetSource string
 
 var sheetPage = template.Must(template.New("sheet").Parse(sheetSource))
 
-func attendanceSheetPage(s *service.Services) useCase[ofActivity, []byte] {
-	return func(ctx context.Context, actor *model.Actor, r *ofActivity) ([]byte, error) {
+func attendanceSheetPage(s *service.Services) useCase[OfActivity, []byte] {
+	return func(ctx context.Context, actor *model.Actor, r *OfActivity) ([]byte, error) {
 		sheet, err := s.Sheets.Show(ctx, actor, r.ActivityID)
 		if err != nil {
 			return nil, err

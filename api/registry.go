@@ -7,23 +7,24 @@ import (
 	"dangri/service"
 )
 
-// page is a place in a list.
-type page struct {
+// Page is a place in a list. Like the other parts of requests it is exported,
+// because huma fills in exported embedded fields only.
+type Page struct {
 	Cursor string `query:"cursor" maxLength:"64" doc:"上一页的 next"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"50"`
 }
 
 type (
-	ofOrganisation struct {
+	OfOrganisation struct {
 		OrganisationID uint64 `path:"organisation_id" minimum:"1" maximum:"9007199254740991"`
 	}
-	ofMember struct {
+	OfMember struct {
 		MemberID uint64 `path:"member_id" minimum:"1" maximum:"9007199254740991"`
 	}
 )
 
 type organisationsRequest struct {
-	page
+	Page
 	ParentID uint64 `query:"parent_id" maximum:"9007199254740991" doc:"看谁的下级；不给则是我有职务的组织"`
 }
 
@@ -42,7 +43,7 @@ func addOrganisation(s *service.Services) useCase[addOrganisationRequest, *model
 }
 
 type updateOrganisationRequest struct {
-	ofOrganisation
+	OfOrganisation
 	Body service.OrganisationInput
 }
 
@@ -53,8 +54,8 @@ func updateOrganisation(s *service.Services) useCase[updateOrganisationRequest, 
 }
 
 type membersRequest struct {
-	ofOrganisation
-	page
+	OfOrganisation
+	Page
 }
 
 func listMembers(s *service.Services) useCase[membersRequest, *service.MemberPage] {
@@ -63,26 +64,26 @@ func listMembers(s *service.Services) useCase[membersRequest, *service.MemberPag
 	}
 }
 
-func revealPhone(s *service.Services) useCase[ofMember, *service.RevealedPhone] {
-	return func(ctx context.Context, actor *model.Actor, r *ofMember) (*service.RevealedPhone, error) {
+func revealPhone(s *service.Services) useCase[OfMember, *service.RevealedPhone] {
+	return func(ctx context.Context, actor *model.Actor, r *OfMember) (*service.RevealedPhone, error) {
 		return s.Registry.RevealPhone(ctx, actor, r.MemberID)
 	}
 }
 
-func inviteMember(s *service.Services) useCase[ofMember, *service.Invited] {
-	return func(ctx context.Context, actor *model.Actor, r *ofMember) (*service.Invited, error) {
+func inviteMember(s *service.Services) useCase[OfMember, *service.Invited] {
+	return func(ctx context.Context, actor *model.Actor, r *OfMember) (*service.Invited, error) {
 		return s.Bindings.Invite(ctx, actor, r.MemberID)
 	}
 }
 
-func unbindMember(s *service.Services) useCase[ofMember, done] {
-	return func(ctx context.Context, actor *model.Actor, r *ofMember) (done, error) {
+func unbindMember(s *service.Services) useCase[OfMember, done] {
+	return func(ctx context.Context, actor *model.Actor, r *OfMember) (done, error) {
 		return ok(s.Bindings.Unbind(ctx, actor, r.MemberID))
 	}
 }
 
 type transferRequest struct {
-	ofMember
+	OfMember
 	Body service.TransferInput
 }
 
