@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -31,6 +33,7 @@ const (
 	maxCellRunes    = 200
 	maxHeaderRow    = 10 // titles and notes may stand above the header
 	maxRowProblems  = 1_000
+	tablePatience   = 30 * time.Second // 3,000 rows take a tenth of a second
 )
 
 // Refusals of a whole file; what is wrong with single cells is a RowProblem.
@@ -44,6 +47,7 @@ var (
 	errTableEncrypted = &model.Error{Kind: model.Invalid, Code: "table_encrypted", Message: "文件设了密码，请取消密码，另存为 .xlsx 再上传"}
 	errTableMacros    = &model.Error{Kind: model.Invalid, Code: "table_macros", Message: "文件带有宏，请另存为不带宏的 .xlsx 再上传"}
 	errTableLinks     = &model.Error{Kind: model.Invalid, Code: "table_links", Message: "文件引用了别的文件，请把引用来的内容粘贴为数值，断开链接后再上传"}
+	errTableTooSlow   = &model.Error{Kind: model.Invalid, Code: "table_too_slow", Message: "表格太复杂，没能及时读完，请把内容以“仅粘贴数值”的方式复制到新建的表格里再上传"}
 	errTableDamaged   = &model.Error{Kind: model.Invalid, Code: "table_damaged", Message: "文件已损坏，请用 Excel 或 WPS 打开，另存为 .xlsx 再上传"}
 )
 
@@ -115,6 +119,9 @@ func readTable(ctx context.Context, r io.ReaderAt, size int64) (*table, error) {
 	if _, err := io.ReadFull(io.NewSectionReader(r, 0, size), data); err != nil {
 		return nil, fmt.Errorf("read uploaded table: %w", err)
 	}
+	// A number format can be made to cost a millisecond in every cell.
+	ctx, cancel := context.WithTimeoutCause(ctx, tablePatience, errTableTooSlow)
+	defer cancel()
 	t := &table{}
 	var err error
 	switch {
@@ -184,7 +191,8 @@ func columnLetter(index int) string {
 
 // under finds the header among the first rows and returns the table below it,
 // whose cells then go by the keys of the columns. Columns of other names are
-// left unread. It refuses a table that lacks a required column or has one twice.
+// left unread. It refuses a table that lacks a required column, of which there
+// must be one at least, or has a column twice.
 func (t *table) under(columns ...tableColumn) (*table, error) {
 	key := map[string]string{}
 	for _, c := range columns {
@@ -277,11 +285,8 @@ func (t *table) readText(ctx context.Context, data []byte) error {
 		return err
 	}
 	comma := delimiterOf(text)
-	for line := range strings.Lines(text) {
-		// What follows would keep a string for each of a million empty cells.
-		if strings.Count(line, string(comma)) > 32*maxTableColumns {
-			return errTableTooWide
-		}
+	if !narrow(text, comma) {
+		return errTableTooWide
 	}
 	records := csv.NewReader(strings.NewReader(text))
 	records.Comma = comma
@@ -299,19 +304,17 @@ func (t *table) readText(ctx context.Context, data []byte) error {
 		case err != nil:
 			return fmt.Errorf("read text table: %w", err)
 		case ctx.Err() != nil:
-			return ctx.Err()
+			return context.Cause(ctx)
 		}
 		line, _ := records.FieldPos(0)
 		number += 1 + line - nextLine
 		nextLine = line + 1
 		for i, cell := range cells {
 			nextLine += strings.Count(cell, "\n")
-			switch {
-			case strings.HasPrefix(cell, "="):
+			if strings.HasPrefix(cell, "=") {
 				t.problems.add(number, columnLetter(i), formulaFound)
-			case strings.HasPrefix(cell, "'") && startsFormula(cell[1:]):
-				cells[i] = cell[1:] // as writeCSV guards it
 			}
+			cells[i] = unguard(cell)
 		}
 		if err := t.add(number, cells); err != nil {
 			return err
@@ -366,6 +369,26 @@ func delimiterOf(text string) rune {
 	return best
 }
 
+// narrow says whether no record has cells by the thousand: the reader would
+// keep a string for each, however empty.
+func narrow(text string, comma rune) bool {
+	quoted, cells := false, 0
+	for _, r := range text {
+		switch {
+		case r == '"':
+			quoted = !quoted
+		case quoted:
+		case r == '\n':
+			cells = 0
+		case r == comma:
+			if cells++; cells > 32*maxTableColumns {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // sheet is a table for people: a title, lines that say what it is about, a
 // header and rows, whose cells are strings, ints or float64s.
 type sheet struct {
@@ -384,110 +407,133 @@ type sheetColumn struct {
 // as wide as the page, the header on every page. Strings are typed as text, so
 // that none starts a formula, neither when opened nor when edited.
 func writeTable(w io.Writer, s sheet) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("write sheet: %w", err)
+		}
+	}()
 	book := excelize.NewFile()
 	defer func() { err = errors.Join(err, book.Close()) }()
-	layout, err := newLayout(book)
+	looks, err := newLooks(book)
 	if err != nil {
-		return fmt.Errorf("lay out sheet: %w", err)
+		return err
 	}
-	top := 1 + len(s.notes) + 1 // the header's row
-	if err := layout.page(top); err != nil {
-		return fmt.Errorf("lay out sheet: %w", err)
+	name, header := book.GetSheetName(0), len(s.notes)+2
+	// The page must be set up before the stream is opened.
+	if err := setUpPage(book, name, header); err != nil {
+		return err
 	}
-	// Page and sheet properties must be set before the stream is opened.
-	out, err := book.NewStreamWriter(layout.name)
+	out, err := book.NewStreamWriter(name)
 	if err != nil {
-		return fmt.Errorf("write sheet: %w", err)
+		return err
 	}
 	for i, c := range s.columns {
-		err = errors.Join(err, out.SetColWidth(i+1, i+1, c.width))
+		if err := out.SetColWidth(i+1, i+1, c.width); err != nil {
+			return err
+		}
 	}
-	err = errors.Join(err, out.SetPanes(&excelize.Panes{Freeze: true, YSplit: top, TopLeftCell: fmt.Sprint("A", top+1), ActivePane: "bottomLeft"}))
-	line := func(row, style int, values ...any) {
-		cells := make([]any, len(values))
-		for i, v := range values {
+	below := fmt.Sprint("A", header+1)
+	if err := out.SetPanes(&excelize.Panes{Freeze: true, YSplit: header, TopLeftCell: below, ActivePane: "bottomLeft"}); err != nil {
+		return err
+	}
+	for i, row := range s.lines() {
+		number := i + 1
+		style := looks.text
+		switch {
+		case number == 1:
+			style = looks.title
+		case number < header:
+			style = looks.note
+		case number == header:
+			style = looks.header
+		}
+		cells := make([]any, len(row))
+		for j, v := range row {
 			switch v.(type) {
 			case string:
-				cells[i] = excelize.Cell{StyleID: style, Value: v}
+				cells[j] = excelize.Cell{StyleID: style, Value: v}
 			case int, float64:
-				cells[i] = excelize.Cell{StyleID: layout.number, Value: v}
+				cells[j] = excelize.Cell{StyleID: looks.number, Value: v}
 			default:
-				err = errors.Join(err, fmt.Errorf("cell of type %T in row %d", v, row))
+				return fmt.Errorf("cell of type %T", v)
 			}
 		}
-		err = errors.Join(err, out.SetRow(fmt.Sprint("A", row), cells))
-	}
-	across := func(row, style int, text string) {
-		line(row, style, text)
-		if len(s.columns) > 1 {
-			err = errors.Join(err, out.MergeCell(fmt.Sprint("A", row), fmt.Sprint(columnLetter(len(s.columns)-1), row)))
+		if err := out.SetRow(fmt.Sprint("A", number), cells); err != nil {
+			return err
+		}
+		if number < header && len(s.columns) > 1 {
+			if err := out.MergeCell(fmt.Sprint("A", number), fmt.Sprint(columnLetter(len(s.columns)-1), number)); err != nil {
+				return err
+			}
 		}
 	}
-	across(1, layout.title, s.title)
-	for i, note := range s.notes {
-		across(2+i, layout.note, note)
+	if err := out.Flush(); err != nil {
+		return err
 	}
-	header := make([]any, len(s.columns))
-	for i, c := range s.columns {
-		header[i] = c.name
-	}
-	line(top, layout.header, header...)
-	for i, row := range s.rows {
-		line(top+1+i, layout.text, row...)
-	}
-	if err = errors.Join(err, out.Flush()); err != nil {
-		return fmt.Errorf("write sheet: %w", err)
-	}
-	if err := book.Write(w); err != nil {
-		return fmt.Errorf("write sheet: %w", err)
-	}
-	return nil
+	return book.Write(w)
 }
 
-// layout is how a sheet looks; the numbers are styles of the book.
-type layout struct {
-	book                              *excelize.File
-	name                              string
+// lines is the sheet from top to bottom: the title, the notes, the header, the rows.
+func (s sheet) lines() [][]any {
+	all := [][]any{{s.title}}
+	for _, note := range s.notes {
+		all = append(all, []any{note})
+	}
+	return append(append(all, s.header()), s.rows...)
+}
+
+func (s sheet) header() []any {
+	var names []any
+	for _, c := range s.columns {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// looks is the styles of a book that a sheet uses.
+type looks struct {
 	title, note, header, text, number int
 }
 
-func newLayout(book *excelize.File) (*layout, error) {
-	l := &layout{book: book, name: book.GetSheetName(0)}
-	const asText = 49 // the built-in format "@"
-	var border []excelize.Border
+func newLooks(book *excelize.File) (l looks, err error) {
+	const asText = 49 // the built-in number format "@"
+	var frame []excelize.Border
 	for _, side := range []string{"left", "right", "top", "bottom"} {
-		border = append(border, excelize.Border{Type: side, Color: "000000", Style: 1})
+		frame = append(frame, excelize.Border{Type: side, Color: "000000", Style: 1})
 	}
-	middle := &excelize.Alignment{Horizontal: "center", Vertical: "center", WrapText: true}
-	left := &excelize.Alignment{Vertical: "center", WrapText: true}
-	font := func(size float64, bold bool) *excelize.Font {
-		return &excelize.Font{Family: "宋体", Size: size, Bold: bold}
-	}
-	for id, style := range map[*int]*excelize.Style{
-		&l.title:  {NumFmt: asText, Font: font(16, true), Alignment: middle},
-		&l.note:   {NumFmt: asText, Font: font(11, false), Alignment: left},
-		&l.header: {NumFmt: asText, Font: font(11, true), Alignment: middle, Border: border},
-		&l.text:   {NumFmt: asText, Font: font(11, false), Alignment: left, Border: border},
-		&l.number: {Font: font(11, false), Alignment: middle, Border: border},
+	centre := &excelize.Alignment{Horizontal: "center", Vertical: "center", WrapText: true}
+	start := &excelize.Alignment{Horizontal: "left", Vertical: "center", WrapText: true}
+	large := &excelize.Font{Family: "宋体", Size: 16, Bold: true}
+	bold := &excelize.Font{Family: "宋体", Size: 11, Bold: true}
+	plain := &excelize.Font{Family: "宋体", Size: 11}
+	for _, look := range []struct {
+		id    *int
+		style excelize.Style
+	}{
+		{&l.title, excelize.Style{NumFmt: asText, Font: large, Alignment: centre}},
+		{&l.note, excelize.Style{NumFmt: asText, Font: plain, Alignment: start}},
+		{&l.header, excelize.Style{NumFmt: asText, Font: bold, Alignment: centre, Border: frame}},
+		{&l.text, excelize.Style{NumFmt: asText, Font: plain, Alignment: start, Border: frame}},
+		{&l.number, excelize.Style{Font: plain, Alignment: centre, Border: frame}},
 	} {
-		var err error
-		if *id, err = book.NewStyle(style); err != nil {
-			return nil, err
+		if *look.id, err = book.NewStyle(&look.style); err != nil {
+			return l, err
 		}
 	}
 	return l, nil
 }
 
-// page sets how the sheet prints; headerRow stands again on every page.
-func (l *layout) page(headerRow int) error {
-	a4, upright, wide, long, fit := 9, "portrait", 1, 0, true
+func setUpPage(book *excelize.File, name string, header int) error {
+	a4, upright, pagesWide, pagesLong, fit := 9, "portrait", 1, 0, true // 0: as many as it takes
 	return errors.Join(
-		l.book.SetDocProps(&excelize.DocProperties{Creator: "党日", LastModifiedBy: "党日"}),
-		l.book.SetSheetProps(l.name, &excelize.SheetPropsOptions{FitToPage: &fit}),
-		l.book.SetPageLayout(l.name, &excelize.PageLayoutOptions{Size: &a4, Orientation: &upright, FitToWidth: &wide, FitToHeight: &long}),
-		l.book.SetHeaderFooter(l.name, &excelize.HeaderFooterOptions{OddFooter: "&C第 &P 页，共 &N 页"}),
-		l.book.SetDefinedName(&excelize.DefinedName{
-			Name: "_xlnm.Print_Titles", Scope: l.name, RefersTo: fmt.Sprintf("'%s'!$%d:$%d", l.name, headerRow, headerRow),
+		book.SetDocProps(&excelize.DocProperties{Creator: "党日", LastModifiedBy: "党日"}),
+		book.SetSheetProps(name, &excelize.SheetPropsOptions{FitToPage: &fit}),
+		book.SetPageLayout(name, &excelize.PageLayoutOptions{
+			Size: &a4, Orientation: &upright, FitToWidth: &pagesWide, FitToHeight: &pagesLong,
+		}),
+		book.SetHeaderFooter(name, &excelize.HeaderFooterOptions{OddFooter: "&C第 &P 页，共 &N 页"}),
+		book.SetDefinedName(&excelize.DefinedName{
+			Name: "_xlnm.Print_Titles", Scope: name, RefersTo: fmt.Sprintf("'%s'!$%d:$%d", name, header, header),
 		}),
 	)
 }
@@ -500,21 +546,16 @@ func writeCSV(w io.Writer, s sheet) error {
 		return fmt.Errorf("write text table: %w", err)
 	}
 	out := csv.NewWriter(w)
-	out.UseCRLF = true
-	header := make([]any, len(s.columns))
-	for i, c := range s.columns {
-		header[i] = c.name
-	}
-	for _, row := range append([][]any{header}, s.rows...) {
+	for _, row := range append([][]any{s.header()}, s.rows...) {
 		record := make([]string, len(row))
 		for i, v := range row {
 			switch v := v.(type) {
 			case string:
-				if record[i] = v; startsFormula(v) {
-					record[i] = "'" + v
-				}
-			case int, float64:
-				record[i] = fmt.Sprint(v)
+				record[i] = guard(v)
+			case int:
+				record[i] = strconv.Itoa(v)
+			case float64:
+				record[i] = strconv.FormatFloat(v, 'f', -1, 64)
 			default:
 				return fmt.Errorf("write text table: cell of type %T", v)
 			}
@@ -530,9 +571,26 @@ func writeCSV(w io.Writer, s sheet) error {
 	return nil
 }
 
-// startsFormula says whether a spreadsheet could take the text, met in a text
-// table, for a formula or for something to run.
+// guard puts an apostrophe before a text that a spreadsheet, meeting it in a
+// text table, could take for a formula or for something to run.
+func guard(s string) string {
+	if startsFormula(s) {
+		return "'" + s
+	}
+	return s
+}
+
+// unguard undoes guard.
+func unguard(s string) string {
+	if rest, guarded := strings.CutPrefix(s, "'"); guarded && startsFormula(rest) {
+		return rest
+	}
+	return s
+}
+
+// startsFormula looks past apostrophes, so that a text that begins with one
+// before an equals sign comes back with it.
 func startsFormula(s string) bool {
-	r, _ := utf8.DecodeRuneInString(s)
-	return strings.ContainsRune("=+-@\t\r\n＝＋－＠", r)
+	first, _ := utf8.DecodeRuneInString(strings.TrimLeft(s, "'"))
+	return strings.ContainsRune("=+-@\t\r\n＝＋－＠", first)
 }
