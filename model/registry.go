@@ -10,6 +10,7 @@ var (
 	ErrPostOutsider       = &Error{Kind: Conflict, Code: "post_outsider", Message: "该党员不在这个党支部或党小组，请先办理转入"}
 	ErrTransferPlace      = &Error{Kind: Invalid, Code: "transfer_place", Message: "请选择一个党支部，党小组须设在该党支部之下"}
 	ErrTransferBeforeJoin = &Error{Kind: Conflict, Code: "transfer_before_join", Message: "该党员在所选日期还没有转入现在的党支部或党小组，请选之后的日期"}
+	ErrImportProblems     = &Error{Kind: Invalid, Code: "import_problems", Message: "表格里有需要修改的地方，请逐处改好后重新导入；这次没有写入任何内容"}
 	ErrTransferHeld       = &Error{Kind: Conflict, Code: "transfer_held", Message: "所选日期之后已经开过会，转接不能改变当时的名单，请选之后的日期"}
 )
 
