@@ -353,7 +353,15 @@ func parse(raw []byte) (*message, error) {
 	return m, json.Unmarshal(raw, m)
 }
 
-var digits = regexp.MustCompile(`^[0-9]{1,19}$`)
+var (
+	digitsPattern = regexp.MustCompile(`^[0-9]{1,20}$`)
+	wordPattern   = regexp.MustCompile(`^[0-9A-Za-z_-]{1,128}$`)
+)
+
+const (
+	latestTime   = 1 << 34 // seconds; what lies beyond was never a time
+	maxErrorText = 200
+)
 
 // events reads what we know of a message; anything else the platform may send is
 // no event and no error.
@@ -376,7 +384,7 @@ func (m *message) events(appID string) ([]Event, error) {
 		return nil, nil
 	}
 	created, err := strconv.ParseInt(string(m.CreateTime), 10, 64)
-	if err != nil || created < 0 || !openIDPattern.MatchString(m.FromUserName) {
+	if err != nil || created < 0 || created > latestTime || !openIDPattern.MatchString(m.FromUserName) {
 		return nil, errBody
 	}
 	if m.AppID != "" && m.AppID != appID {
@@ -406,13 +414,18 @@ func (m *message) events(appID string) ([]Event, error) {
 	return events, nil
 }
 
-// plausible tells whether the fields that its kind lives by have their form.
+// plausible tells whether the fields have the form that whoever stores them may rely on.
 func (e *Event) plausible() bool {
+	for _, word := range []string{e.Status, e.PopupScene, e.MsgID, e.TraceID, e.Label} {
+		if word != "" && !wordPattern.MatchString(word) {
+			return false
+		}
+	}
 	switch e.Kind {
 	case EventMedia:
 		return e.TraceID != "" && (badness[e.Verdict] > 0 || e.ErrorCode != 0)
 	case EventSent:
-		return templatePattern.MatchString(e.TemplateID) && digits.MatchString(e.MsgID)
+		return templatePattern.MatchString(e.TemplateID) && digitsPattern.MatchString(e.MsgID) && len(e.ErrorText) <= maxErrorText
 	}
 	return templatePattern.MatchString(e.TemplateID) && e.Status != ""
 }

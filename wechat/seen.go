@@ -3,15 +3,22 @@ package wechat
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// seenFor covers the whole window in which a push is accepted, and the
-// platform's three tries.
-const seenFor = 2*pushWindow + time.Minute
+const (
+	// seenFor covers the whole window in which a push is accepted, and the
+	// platform's three tries.
+	seenFor = 2*pushWindow + time.Minute
+
+	// redisPause is how long Redis is left alone after it did not answer, so that
+	// a push with many events does not wait for it once for each.
+	redisPause = 5 * time.Second
+)
 
 // Memory remembers the keys of pushes for PushConfig.Seen and Forget: for all
 // replicas in Redis, and in this process while Redis is away or nil, when a
@@ -21,9 +28,10 @@ type Memory struct {
 	now   func() time.Time
 	log   *slog.Logger
 
-	mu    sync.Mutex
-	until map[string]time.Time
-	swept time.Time
+	mu        sync.Mutex
+	until     map[string]time.Time
+	swept     time.Time
+	redisBack time.Time
 }
 
 // NewMemory makes an empty memory; rdb may be nil.
@@ -33,18 +41,25 @@ func NewMemory(rdb redis.UniversalClient, now func() time.Time, log *slog.Logger
 
 // Seen remembers key and tells whether it was known. Of many at once one is told no.
 func (m *Memory) Seen(ctx context.Context, key string) (bool, error) {
-	if m.seenHere(key) {
-		return true, nil
-	}
-	if m.redis == nil {
-		return false, nil
+	seen, shared := m.seenHere(key)
+	if seen || !shared {
+		return seen, nil
 	}
 	first, err := promptly(ctx, func(ctx context.Context) (bool, error) {
 		return m.redis.SetNX(ctx, "wechat:push:"+key, 1, seenFor).Result()
 	})
 	if err != nil {
+		m.mu.Lock()
+		m.redisBack = m.now().Add(redisPause)
+		m.mu.Unlock()
 		m.log.WarnContext(ctx, "wechat push: Redis does not answer, duplicates are found in this process only", "error", err)
 		return false, nil
+	}
+	if !first {
+		// It is for the replica that took it to remember, and to forget.
+		m.mu.Lock()
+		delete(m.until, key)
+		m.mu.Unlock()
 	}
 	return !first, nil
 }
@@ -63,22 +78,20 @@ func (m *Memory) Forget(ctx context.Context, key string) error {
 	return err
 }
 
-func (m *Memory) seenHere(key string) bool {
+// seenHere remembers key in this process, and tells whether it was known and
+// whether Redis is to be asked.
+func (m *Memory) seenHere(key string) (seen, shared bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()
 	if now.Sub(m.swept) > time.Minute {
-		for k, until := range m.until {
-			if !now.Before(until) {
-				delete(m.until, k)
-			}
-		}
+		maps.DeleteFunc(m.until, func(_ string, until time.Time) bool { return !now.Before(until) })
 		m.swept = now
 	}
 	until, known := m.until[key]
 	if known && now.Before(until) {
-		return true
+		return true, false
 	}
 	m.until[key] = now.Add(seenFor)
-	return false
+	return false, m.redis != nil && !now.Before(m.redisBack)
 }
