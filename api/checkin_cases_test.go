@@ -98,7 +98,7 @@ func TestA7_FiftyScansAtOnceMakeOneRow(t *testing.T) {
 }
 
 func TestA7_Control_WithoutTheUniqueKeyTheRaceIsSeen(t *testing.T) {
-	eachStage(t, func(t *testing.T, s *stage) {
+	onServer(t, func(t *testing.T, s *stage) {
 		m := s.aMeeting(1)
 		s.dropIndex("attendances", "attendances_once")
 		other := s.replica() // two processes, so that nothing but the key could hold
@@ -108,6 +108,7 @@ func TestA7_Control_WithoutTheUniqueKeyTheRaceIsSeen(t *testing.T) {
 			}
 			both := []*meeting{m, {stage: other, id: m.id}}
 			code := m.code().Code
+			m.phone(m.members[0])
 			trial.Race(16, func(i int) { both[i%2].scan(m.members[0], code, nonce()) })
 			if m.rows(m.members[0]) > 1 {
 				t.Logf("seen in round %d", round)
@@ -542,7 +543,7 @@ func TestC10_ClosingRacesTheLastScanAndNobodyIsBoth(t *testing.T) {
 }
 
 func TestC10_Control_WithoutTheUniqueKeySomebodyIsBoth(t *testing.T) {
-	eachStage(t, func(t *testing.T, s *stage) {
+	onServer(t, func(t *testing.T, s *stage) {
 		m := s.aMeeting(12)
 		s.dropIndex("attendances", "attendances_once")
 		other := &meeting{stage: s.replica(), id: m.id}

@@ -6,6 +6,7 @@ import (
 
 	"dangri/model"
 	"dangri/service"
+	"dangri/service/trial"
 )
 
 func TestA1_AMeetingFromPublishingToTheSheet(t *testing.T) {
@@ -64,11 +65,9 @@ func TestACheckInCostsThreeRoundTripsAndAWarmBoardOne(t *testing.T) {
 		if len(trips.SQL) != 2 || len(trips.Redis) > 2 || trips.Redis[0] != "get" {
 			t.Errorf("a check-in took %s", trips)
 		}
-		m.board()
-		m.board()
-		trips = s.Trips(func() { m.board() })
-		if trips.Len() != 1 || len(trips.SQL) != 0 {
-			t.Errorf("a warm board took %s", trips)
-		}
+		trial.Eventually(t, "a warm board costs one round trip to Redis", func() bool {
+			trips = s.Trips(func() { m.board() })
+			return len(trips.SQL) == 0 && len(trips.Redis) == 1
+		})
 	})
 }
