@@ -34,6 +34,8 @@ func routes(r *router) {
 	route(r, "GET", "/v1/organisations", "listOrganisations", "下级组织", member(r, listOrganisations(s)))
 	route(r, "POST", "/v1/organisations", "addOrganisation", "新设组织", member(r, addOrganisation(s)))
 	route(r, "PUT", "/v1/organisations/{organisation_id}", "updateOrganisation", "改名、改属", member(r, updateOrganisation(s)))
+	upload(r, "POST", "/v1/organisations/imports", "importOrganisations", "导入组织", member(r, importOrganisations(s)))
+	upload(r, "POST", "/v1/organisations/{organisation_id}/roster-imports", "importRoster", "导入名册", member(r, importRoster(s)))
 	route(r, "GET", "/v1/organisations/{organisation_id}/members", "listMembers", "党员名册", member(r, listMembers(s)))
 	route(r, "GET", "/v1/members/{member_id}/phone", "revealPhone", "查看完整手机号（留痕）", member(r, revealPhone(s)))
 	route(r, "POST", "/v1/members/{member_id}/invitation", "inviteMember", "发一次性邀请码", member(r, inviteMember(s)))

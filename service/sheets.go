@@ -100,7 +100,7 @@ func (s *Sheets) sheet(a *model.Activity, organisation string, seats []seat, now
 // WriteXLSX writes the sheet as a workbook.
 func (s *Sheet) WriteXLSX(w io.Writer) error {
 	t := sheet{title: s.Organisation + " " + s.Kind + "签到表",
-		notes: []string{"主题：" + s.Title, "时间：" + s.When + "　地点：" + s.Place, s.Sentence},
+		notes:   []string{"主题：" + s.Title, "时间：" + s.When + "　地点：" + s.Place, s.Sentence},
 		columns: []sheetColumn{{"序号", 5}, {"姓名", 10}, {"党小组", 14}, {"状态", 10}, {"签到时间", 10}, {"方式", 12}, {"备注", 18}, {"签名", 12}}}
 	for _, l := range s.Lines {
 		t.rows = append(t.rows, []any{l.No, l.Name, l.Group, l.Status, l.At, l.By, l.Note, ""})
