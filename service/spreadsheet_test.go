@@ -13,6 +13,7 @@ import (
 	"io"
 	"maps"
 	"reflect"
+	"regexp"
 	"runtime"
 	"runtime/metrics"
 	"slices"
@@ -197,6 +198,41 @@ func TestDaysCountedFrom1904AreReadRight(t *testing.T) {
 	equal(t, cells(mustRead(t, data)), [][]string{{"2026-03-05"}})
 }
 
+func TestEveryDialectOfTheFormatIsRead(t *testing.T) {
+	plain := skeleton(`<row><c t="s"><v>0</v></c><c s="1"><v>46086</v></c></row>`).
+		with("xl/sharedStrings.xml", `<sst `+mainSpace+`><si><r><t>姓</t></r><r><t xml:space="preserve">名 </t></r><rPh sb="0" eb="1"><t>xing</t></rPh></si></sst>`).
+		with("xl/styles.xml", `<styleSheet `+mainSpace+`><cellXfs><xf/><xf numFmtId="14"/></cellXfs></styleSheet>`)
+	each := func(change func(string) string) files {
+		out := files{}
+		for name, part := range plain {
+			out[name] = change(part)
+		}
+		return out
+	}
+	prefixed := regexp.MustCompile(`<(/?)([a-z])`)
+	renamed := files{}
+	for name, part := range plain {
+		renamed[strings.ReplaceAll(name, "/", `\`)] = part
+	}
+	for name, parts := range map[string]files{
+		"plain":          plain,
+		"declared":       each(func(s string) string { return `<?xml version="1.0" encoding="utf-8" standalone="yes"?>` + "\r\n" + s }),
+		"with a mark":    each(func(s string) string { return "\ufeff" + s }),
+		"mark, declared": each(func(s string) string { return "\ufeff" + `<?xml version="1.0" encoding="UTF-8"?>` + s }),
+		"strict": each(strings.NewReplacer("http://schemas.openxmlformats.org/spreadsheetml/2006/main", "http://purl.oclc.org/ooxml/spreadsheetml/main",
+			"http://schemas.openxmlformats.org/officeDocument/2006/relationships", "http://purl.oclc.org/ooxml/officeDocument/relationships").Replace),
+		"prefixed": each(func(s string) string {
+			if !strings.Contains(s, mainSpace) {
+				return s
+			}
+			return prefixed.ReplaceAllString(strings.Replace(s, "xmlns=", "xmlns:x=", 1), "<${1}x:$2")
+		}),
+		"backslashes": renamed,
+	} {
+		t.Run(name, func(t *testing.T) { equal(t, cells(mustRead(t, parts.zip(t))), [][]string{{"姓名", "2026-03-05"}}) })
+	}
+}
+
 func TestTheFirstVisibleSheetIsRead(t *testing.T) {
 	data := workbook(t, func(f *excelize.File) {
 		for _, name := range []string{"名册", "说明"} {
@@ -232,11 +268,11 @@ func TestEveryFormulaIsNamedWithItsRowAndColumn(t *testing.T) {
 			f.SetCellFormula("Sheet1", "B3", "A2*2"), f.SetCellFormula("Sheet1", "AA2", `HYPERLINK("http://198.51.100.7","点我")`))
 	})
 	got := mustRead(t, data)
-	equal(t, got.problems, RowProblems{2, []RowProblem{{2, "AA", "是公式，请粘贴为数值"}, {3, "B", "是公式，请粘贴为数值"}}})
+	equal(t, got.problems, rowProblems{2, []RowProblem{{2, "AA", "是公式，请粘贴为数值"}, {3, "B", "是公式，请粘贴为数值"}}})
 	equal(t, got.problems.List[1].String(), "第3行 B列 是公式，请粘贴为数值")
 
 	got = mustRead(t, []byte("姓名,电话\n林一,\"=cmd|' /C calc'!A0\"\n"))
-	equal(t, got.problems, RowProblems{1, []RowProblem{{2, "B", "是公式，请粘贴为数值"}}})
+	equal(t, got.problems, rowProblems{1, []RowProblem{{2, "B", "是公式，请粘贴为数值"}}})
 }
 
 func TestCellsThatCannotBeTrustedAreNamed(t *testing.T) {
@@ -257,9 +293,9 @@ func TestProblemsAreAllCountedAndTheFirstThousandListed(t *testing.T) {
 	equal(t, got.problems.Count, 1_500)
 	equal(t, len(got.problems.List), 1_000)
 	equal(t, got.problems.List[999].Row, 1_001)
-	text, err := json.Marshal(RowProblems{1, []RowProblem{{Row: 3, Message: "重复"}}})
+	text, err := json.Marshal([]RowProblem{{3, "B", "重复"}, {Row: 4, Message: "重复"}})
 	check(t, err)
-	equal(t, string(text), `{"problem_count":1,"problems":[{"row":3,"message":"重复"}]}`)
+	equal(t, string(text), `[{"row":3,"column":"B","message":"重复"},{"row":4,"message":"重复"}]`)
 }
 
 func TestTextTablesAreReadInEveryEncodingAndDelimiterThatExcelWrites(t *testing.T) {
@@ -306,7 +342,7 @@ func TestTheHeaderIsFoundByItsNamesWhateverStandsAboveIt(t *testing.T) {
 	equal(t, []bool{got.has("phone"), got.has("group")}, []bool{true, false})
 	got.reject(got.rows[1], "phone", "请填写手机号")
 	got.reject(got.rows[1], "group", "与第4行重复")
-	equal(t, got.problems, RowProblems{2, []RowProblem{{5, "D", "请填写手机号"}, {5, "", "与第4行重复"}}})
+	equal(t, got.problems, rowProblems{2, []RowProblem{{5, "D", "请填写手机号"}, {5, "", "与第4行重复"}}})
 
 	twoLines := workbook(t, func(f *excelize.File) {
 		for cell, v := range map[string]string{"A1": "姓名", "B1": "联系方式", "B2": "手机号", "C2": "邮箱", "A3": "林一", "B3": "13800000000"} {

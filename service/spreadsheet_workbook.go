@@ -292,7 +292,7 @@ func shortMarkup(part []byte) bool {
 
 func attribute(e xml.StartElement, name string) string {
 	for _, a := range e.Attr {
-		if a.Name.Local == name && (a.Name.Space == "" || a.Name.Space == e.Name.Space) {
+		if a.Name.Local == name && a.Name.Space == "" {
 			return a.Value
 		}
 	}
