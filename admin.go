@@ -75,7 +75,7 @@ func withServices(do func(context.Context, *cli.Command, *service.Services) erro
 		if err != nil {
 			return err
 		}
-		a, err := open(ctx, settings, log)
+		a, err := open(ctx, settings, log, clock)
 		if err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -32,6 +33,7 @@ import (
 type app struct {
 	settings config.Settings
 	log      *slog.Logger
+	now      func() time.Time
 	db       *gorm.DB
 	services *service.Services
 	metrics  *prometheus.Registry
@@ -41,9 +43,9 @@ type app struct {
 
 // open builds the parts of the installation that the settings describe. What
 // they leave out is embedded: a SQLite file, a Redis in this process, the
-// WeChat simulator on a loopback port.
-func open(ctx context.Context, settings config.Settings, log *slog.Logger) (_ *app, err error) {
-	a := &app{settings: settings, log: log, metrics: prometheus.NewRegistry()}
+// WeChat simulator on a loopback port. All of them live by the clock now.
+func open(ctx context.Context, settings config.Settings, log *slog.Logger, now func() time.Time) (_ *app, err error) {
+	a := &app{settings: settings, log: log, now: now, metrics: prometheus.NewRegistry()}
 	defer func() {
 		if err != nil {
 			a.close()
@@ -70,7 +72,7 @@ func open(ctx context.Context, settings config.Settings, log *slog.Logger) (_ *a
 		seal[i] = service.SealKey{ID: k.ID, Key: k.Key}
 	}
 	a.services = service.New(service.Parts{
-		DB: a.db, Redis: client, Prefix: "dangri:", Platform: platform, Now: clock, Log: log,
+		DB: a.db, Redis: client, Prefix: a.prefix(), Platform: platform, Now: now, Log: log,
 		Keys: service.Keys{Seal: seal, Index: keys.Index, Code: keys.Code},
 		Settings: service.Settings{Zone: settings.Zone, SessionIdle: settings.SessionIdle, SessionLife: settings.SessionLife,
 			InvitationLife: settings.InvitationLife, CodeStep: settings.CodeStep, CodeMargin: settings.CodeMargin,
@@ -81,6 +83,13 @@ func open(ctx context.Context, settings config.Settings, log *slog.Logger) (_ *a
 
 // clock is the one place that reads the time: UTC, in the stores' resolution.
 func clock() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+
+// prefix begins every key in Redis. What is there is derived from a database,
+// so installations that share a Redis are kept apart by the database's name.
+func (a *app) prefix() string {
+	name, _, _ := strings.Cut(a.settings.MySQLDSN.Reveal(), "?")
+	return "dangri:" + name[strings.LastIndexByte(name, '/')+1:] + ":"
+}
 
 func (a *app) close() {
 	for i := len(a.closers) - 1; i >= 0; i-- {
@@ -147,13 +156,13 @@ func (a *app) openRedis() (redis.UniversalClient, error) {
 
 func (a *app) openPlatform(client redis.UniversalClient) (*wechat.Client, error) {
 	c := wechat.Config{AppID: a.settings.WeChatAppID, AppSecret: a.settings.WeChatAppSecret.Reveal(), BaseURL: a.settings.WeChatBaseURL,
-		Redis: client, Now: clock, Log: a.log, MiniProgramState: a.settings.WeChatState}
+		Redis: client, Now: a.now, Log: a.log, MiniProgramState: a.settings.WeChatState}
 	if c.AppID == "" {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, fmt.Errorf("start the WeChat simulator: %w", err)
 		}
-		platform := sim.New(sim.Config{AppID: sim.DefaultAppID, AppSecret: sim.DefaultAppSecret, Log: a.log})
+		platform := sim.New(sim.Config{AppID: sim.DefaultAppID, AppSecret: sim.DefaultAppSecret, Clock: a.now, Log: a.log})
 		server := &http.Server{Handler: platform, ReadHeaderTimeout: 5 * time.Second}
 		go func() { _ = server.Serve(listener) }() // ends with Close
 		a.closers = append(a.closers, platform.Close, func() { _ = server.Close() })
@@ -170,7 +179,7 @@ func (a *app) serve(ctx context.Context, ready func(address string)) error {
 	for i, p := range a.settings.Proxies {
 		proxies[i] = p.String()
 	}
-	handler, err := api.New(api.Config{Services: a.services, Log: a.log, Metrics: a.metrics, Now: clock, TrustedProxies: proxies})
+	handler, err := api.New(api.Config{Services: a.services, Log: a.log, Metrics: a.metrics, Now: a.now, TrustedProxies: proxies})
 	if err != nil {
 		return err
 	}

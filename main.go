@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -56,7 +57,7 @@ func serve(ctx context.Context, _ *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	a, err := open(ctx, settings, log)
+	a, err := open(ctx, settings, log, clock)
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,7 @@ func migrate(ctx context.Context, _ *cli.Command) error {
 
 func docs(context.Context, *cli.Command) error {
 	gin.SetMode(gin.ReleaseMode)
-	document, err := api.Describe(gin.New(), nil, slog.Default()).OpenAPI().MarshalJSON()
+	document, err := json.MarshalIndent(api.Describe(gin.New(), nil, slog.Default()).OpenAPI(), "", "  ")
 	if err != nil {
 		return fmt.Errorf("write the OpenAPI document: %w", err)
 	}

@@ -30,7 +30,7 @@ type SamplePerson struct {
 const (
 	sampleMembers  = 3_000
 	sampleBranch   = "区档案馆党支部"
-	sampleInBranch = 31 // of which three are probationary
+	sampleInBranch = 34 // of which three are probationary
 )
 
 // NewSample makes the district of a seed.

@@ -52,7 +52,7 @@ func TestTheSampleHas100BranchesAnd3000InventedMembers(t *testing.T) {
 	}
 }
 
-func TestTheBranchOfTheDemonstrationHas31MembersASecretaryTwoOfTheCommitteeAndThreeGroups(t *testing.T) {
+func TestTheBranchOfTheDemonstrationHas34MembersASecretaryTwoOfTheCommitteeAndThreeGroups(t *testing.T) {
 	s := service.NewSample(7)
 	statuses, posts, groups := map[string]int{}, map[string]int{}, map[string]int{}
 	for _, row := range s.Roster {
@@ -62,7 +62,7 @@ func TestTheBranchOfTheDemonstrationHas31MembersASecretaryTwoOfTheCommitteeAndTh
 			posts[row[6]]++
 		}
 	}
-	if statuses["正式党员"] != 28 || statuses["预备党员"] != 3 {
+	if statuses["正式党员"] != 31 || statuses["预备党员"] != 3 {
 		t.Errorf("members: %v", statuses)
 	}
 	if posts["书记"] != 1 || posts["委员"] != 2 || posts["党小组长"] != 3 {
@@ -71,7 +71,7 @@ func TestTheBranchOfTheDemonstrationHas31MembersASecretaryTwoOfTheCommitteeAndTh
 	if len(groups) != 3 || groups[""] != 0 {
 		t.Errorf("groups: %v", groups)
 	}
-	if people := s.People(s.Branch); len(people) != 31 || people[0].Post != "书记" {
+	if people := s.People(s.Branch); len(people) != 34 || people[0].Post != "书记" {
 		t.Errorf("people: %+v", people)
 	}
 }
