@@ -33,8 +33,10 @@ bench: ## 基准测试：数据库每次提交都落盘
 drill: ## 并发演练：凡“只能一次”“不能超员”的承诺，反复二十遍
 	@scripts/stores.sh --durable go test -count=20 -run='AtOnce|Race|Control' $(or $(ARGS),./...)
 
-docs: ## 由代码生成 api/openapi.json
+docs: ## 由代码生成接口文档：api/reference.json、api/openapi.json
 	@scripts/go.sh
+	@CGO_ENABLED=0 go run ./scripts/reference
+	@mkdir -p bin
 	@CGO_ENABLED=0 go run . docs >bin/openapi.json && mv bin/openapi.json api/openapi.json
 
 help: ## 列出这些命令

@@ -5,6 +5,8 @@ package api
 
 import (
 	"context"
+	_ "embed"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"time"
@@ -134,7 +136,20 @@ func upload[In, Out any](r *router, method, path, id, summary string, e endpoint
 	register(r, op, e)
 }
 
+//go:embed reference.json
+var reference []byte
+
+// descriptions are the use cases' doc comments by operation id; `make docs`
+// takes them from the code.
+var descriptions = func() (m map[string]string) {
+	if err := json.Unmarshal(reference, &m); err != nil {
+		panic(err) // the file is part of the program
+	}
+	return m
+}()
+
 func register[In, Out any](r *router, op huma.Operation, e endpoint[In, Out]) {
+	op.Description = descriptions[op.OperationID]
 	huma.Register(r.api, op, func(ctx context.Context, in *In) (*answer[Out], error) {
 		out, err := e.call(ctx, in)
 		if err != nil {

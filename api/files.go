@@ -26,7 +26,7 @@ func file[In any](r *router, path, id, summary, contentType string, e endpoint[I
 	if contentType == xlsx {
 		disposition = `attachment; filename="sheet.xlsx"`
 	}
-	op := huma.Operation{Method: http.MethodGet, Path: path, OperationID: id, Summary: summary, Tags: []string{tagOf(path)},
+	op := huma.Operation{Method: http.MethodGet, Path: path, OperationID: id, Summary: summary, Description: descriptions[id], Tags: []string{tagOf(path)},
 		Security: []map[string][]string{{"session": {}}},
 		Errors:   []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusServiceUnavailable},
 		Responses: map[string]*huma.Response{"200": {Description: summary,
