@@ -104,6 +104,9 @@ func newGrove(organisations []model.Organisation) *grove {
 }
 
 func (g *grove) add(n *node) {
+	if n.ID != 0 {
+		g.byID[n.ID] = n
+	}
 	if n.superior == nil {
 		g.roots = append(g.roots, n)
 	} else {

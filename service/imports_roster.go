@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"dangri/model"
 )
@@ -75,12 +76,12 @@ func (s *Imports) Roster(ctx context.Context, actor *model.Actor, branchID uint6
 	return report, err
 }
 
-// rosterScope is the organisations that a roster may speak of, the branch with
-// its groups or everything that the actor administers, and whether the actor
-// may appoint their secretaries.
+// rosterScope is the organisations that a roster may speak of, the branch or
+// everything that the actor administers, party groups apart, and whether the
+// actor may appoint their secretaries.
 func rosterScope(tx *gorm.DB, actor *model.Actor, branchID uint64) (organisations []model.Organisation, appoints bool, err error) {
 	if branchID == 0 {
-		organisations, err = administered(tx, actor)
+		organisations, err = administered(tx, actor, clause.Where{Exprs: []clause.Expression{clause.Neq{Column: "kind", Value: model.PartyGroup}}})
 		return organisations, true, err
 	}
 	line, err := overseen(tx, actor, branchID)
@@ -92,10 +93,7 @@ func rosterScope(tx *gorm.DB, actor *model.Actor, branchID uint64) (organisation
 	case !line[0].Kind.HoldsMembers():
 		return nil, false, model.BadField("branch_id", "请选择一个党支部")
 	}
-	if err := tx.Order("id").Find(&organisations, "parent_id = ?", branchID).Error; err != nil {
-		return nil, false, fmt.Errorf("groups of branch %d: %w", branchID, err)
-	}
-	return append(organisations, line[0]), actor.Appoints(model.Secretary, line), nil
+	return line[:1], actor.Appoints(model.Secretary, line), nil
 }
 
 // rosterRow is what a row says of one person.
@@ -293,7 +291,7 @@ func (i *rosterImport) findOwners(tx *gorm.DB) error {
 	return nil
 }
 
-// load holds the branches concerned and reads their members and posts.
+// load holds the branches concerned and reads their groups, members and posts.
 func (i *rosterImport) load(tx *gorm.DB) error {
 	concerned := map[uint64]bool{}
 	var nowhere []uint64
@@ -325,11 +323,20 @@ func (i *rosterImport) load(tx *gorm.DB) error {
 			return model.ErrChangedMeantime
 		}
 	}
-	var organisations []uint64
-	for _, id := range branches {
-		organisations = append(organisations, id)
-		for _, g := range i.grove.byID[id].below {
-			organisations = append(organisations, g.ID)
+	organisations := slices.Clone(branches)
+	for _, some := range chunks(branches, batch) {
+		var held []model.Organisation
+		if err := tx.Order("id").Find(&held, "id IN ? OR parent_id IN ?", some, some).Error; err != nil {
+			return fmt.Errorf("groups of branches: %w", err)
+		}
+		for _, o := range held {
+			switch {
+			case o.Kind == model.PartyGroup:
+				i.grove.add(&node{Organisation: o, superior: i.grove.byID[*o.ParentID]})
+				organisations = append(organisations, o.ID)
+			case !o.Kind.HoldsMembers():
+				return model.ErrChangedMeantime
+			}
 		}
 	}
 	for _, some := range chunks(organisations, batch) {

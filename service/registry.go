@@ -157,22 +157,27 @@ func (s *Registry) AddOrganisation(ctx context.Context, actor *model.Actor, in O
 // members or activities.
 //
 // Loops cannot arise, however many moves run at once: every kind ranks below
-// that of its superior, and whoever sets a kind or a superior holds both rows.
+// that of its superior, and whoever sets a kind or a superior holds the rows
+// of the organisation and of both its superiors, in the order of ids.
 func (s *Registry) UpdateOrganisation(ctx context.Context, actor *model.Actor, id uint64, in OrganisationInput) (*model.Organisation, error) {
 	if err := in.check(); err != nil {
 		return nil, err
 	}
 	now := s.now()
 	return inTx(ctx, s.db, func(tx *gorm.DB) (*model.Organisation, error) {
-		if err := lockBranches(tx, id, in.ParentID); err != nil {
+		before, err := find[model.Organisation](tx, id, model.ErrNotFound)
+		if err != nil {
 			return nil, err
 		}
-		line, err := lineOf(tx, id)
+		if err := lockBranches(tx, id, deref(before.ParentID), in.ParentID); err != nil {
+			return nil, err
+		}
+		line, err := overseen(tx, actor, id)
 		switch {
 		case err != nil:
 			return nil, err
-		case !actor.Oversees(line):
-			return nil, model.ErrNotFound
+		case deref(line[0].ParentID) != deref(before.ParentID):
+			return nil, model.ErrChangedMeantime
 		case !actor.Administers(line) && !(line[0].Kind == model.PartyGroup && actor.KeepsRoster(line)):
 			return nil, model.ErrForbidden
 		}
@@ -692,10 +697,10 @@ func (s *Registry) TransferMember(ctx context.Context, actor *model.Actor, membe
 		if err != nil {
 			return nil, err
 		}
-		if err := mayTransfer(tx, actor, old.BranchID, in); err != nil {
+		if err := lockBranches(tx, old.BranchID, in.BranchID); err != nil {
 			return nil, err
 		}
-		if err := lockBranches(tx, old.BranchID, in.BranchID); err != nil {
+		if err := mayTransfer(tx, actor, old.BranchID, in); err != nil {
 			return nil, err
 		}
 		if _, err := lock[model.Member](tx, memberID, model.ErrNotFound); err != nil {
