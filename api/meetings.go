@@ -12,7 +12,7 @@ import (
 )
 
 type checkInRequest struct {
-	Key  string `header:"Idempotency-Key" maxLength:"64" doc:"可代替 nonce；两者都给时须相同"`
+	Key  string `header:"Idempotency-Key" maxLength:"64" doc:"可不给；给了须与 nonce 相同"`
 	Body service.CheckInInput
 }
 

@@ -18,13 +18,11 @@ import (
 type limits struct {
 	shared *redis_rate.Limiter
 	prefix string
-
-	mu  sync.Mutex
-	own map[string]*rate.Limiter
+	own    buckets
 }
 
 func newLimits(client redis.UniversalClient, prefix string) *limits {
-	return &limits{shared: redis_rate.NewLimiter(client), prefix: prefix, own: map[string]*rate.Limiter{}}
+	return &limits{shared: redis_rate.NewLimiter(client), prefix: prefix}
 }
 
 // take uses up one of perMinute attempts of who at what, or refuses.
@@ -34,7 +32,7 @@ func (l *limits) take(ctx context.Context, what, who string, perMinute int) erro
 	defer cancel()
 	r, err := l.shared.Allow(patience, key, redis_rate.PerMinute(perMinute))
 	switch {
-	case err != nil && !l.ownTake(key, perMinute):
+	case err != nil && !l.own.take(key, rate.Limit(float64(perMinute)/60), perMinute):
 		return model.ErrTooManyAttempts
 	case err == nil && r.Allowed == 0:
 		return model.ErrTooManyAttempts.After(max(time.Second, r.RetryAfter.Round(time.Second)))
@@ -42,16 +40,22 @@ func (l *limits) take(ctx context.Context, what, who string, perMinute int) erro
 	return nil
 }
 
-func (l *limits) ownTake(key string, perMinute int) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.own) > 100_000 { // bounded memory; forgetting is a moment of leniency
-		clear(l.own)
+// buckets are token buckets of this process alone.
+type buckets struct {
+	mu   sync.Mutex
+	keys map[string]*rate.Limiter
+}
+
+func (b *buckets) take(key string, limit rate.Limit, burst int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.keys == nil || len(b.keys) > 100_000 { // bounded memory; forgetting is a moment of leniency
+		b.keys = map[string]*rate.Limiter{}
 	}
-	b, ok := l.own[key]
+	l, ok := b.keys[key]
 	if !ok {
-		b = rate.NewLimiter(rate.Limit(float64(perMinute)/60), perMinute)
-		l.own[key] = b
+		l = rate.NewLimiter(limit, burst)
+		b.keys[key] = l
 	}
-	return b.Allow()
+	return l.Allow()
 }

@@ -27,6 +27,7 @@ type Sessions struct {
 	settings Settings
 	now      func() time.Time
 	loads    singleflight.Group
+	pace     buckets
 
 	mu      sync.Mutex
 	changed map[uint64]time.Time // recent changes by session
@@ -217,12 +218,23 @@ func (s *Sessions) Actor(ctx context.Context, token string) (*model.Actor, error
 	return actor, err
 }
 
+// How many requests a second one session may make of one process, and how many
+// at once. A phone makes a few; a whole branch behind one Wi-Fi makes many, by
+// many sessions.
+const (
+	sessionPace  = 20
+	sessionBurst = 200
+)
+
 // actorAnd is Actor that also brings other cached values in the same round trip.
 func (s *Sessions) actorAnd(ctx context.Context, token string, keys ...string) (*model.Actor, []string, error) {
 	if len(token) < 20 || len(token) > 100 {
 		return nil, nil, model.ErrSignInAgain
 	}
 	hash := digest(token)
+	if !s.pace.take(hash, sessionPace, sessionBurst) {
+		return nil, nil, model.ErrTooMany.After(time.Second)
+	}
 	values := s.cache.get(ctx, append([]string{sessionKey(hash)}, keys...)...)
 	now := s.now()
 	if c := s.trusted(values[0], now); c != nil {
