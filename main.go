@@ -37,6 +37,8 @@ func main() {
 func root() *cli.Command {
 	return &cli.Command{Name: "dangri", Usage: "党日：党支部组织生活的服务", Commands: append(adminCommands(), []*cli.Command{
 		{Name: "serve", Usage: "提供服务", Action: serve},
+		{Name: "demo", Usage: "当面开一次主题党日，然后继续服务", Action: playDemo,
+			Flags: []cli.Flag{&cli.BoolFlag{Name: "once", Usage: "演示完就退出；有一个数字不对就算失败"}}},
 		{Name: "migrate", Usage: "把数据库升级到本程序的版本", Action: migrate},
 		{Name: "docs", Usage: "输出 OpenAPI 文档", Action: docs},
 		{Name: "healthcheck", Usage: "问本机的服务是否就绪（供容器使用）", Action: healthcheck},

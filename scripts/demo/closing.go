@@ -1,0 +1,126 @@
+package demo
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// closing is the secretary's act that leaves everybody in exactly one status.
+func (s *Story) closing(ctx context.Context) error {
+	s.Chapter("结束会议")
+	s.turn("16:30")
+	s.want.Absent, s.want.Awaited = s.want.Awaited, 0
+	a, err := s.ask(ctx, s.secretary, http.MethodPost, s.path("/closing"), nil)
+	if err != nil {
+		return err
+	}
+	out, err := read[struct {
+		Tally    tally  `json:"tally"`
+		Sentence string `json:"sentence"`
+	}](a, http.MethodPost, s.path("/closing"))
+	if err != nil {
+		return err
+	}
+	again, err := s.ask(ctx, s.secretary, http.MethodPost, s.path("/closing"), nil)
+	if err != nil {
+		return err
+	}
+	s.Did("书记结束会议："+out.Sentence, append(s.want.like(out.Tally), Is("统计的那句话", out.Sentence, s.want.sentence()),
+		Is("再按一次的回答", string(again.Body), string(a.Body)))...)
+
+	roster, err := s.roster(ctx)
+	if err != nil {
+		return err
+	}
+	statuses, ways := map[string]int{}, map[string]int{}
+	for _, l := range roster {
+		statuses[l.Status]++
+		if l.Status == "present" {
+			ways[l.Provenance]++
+		}
+	}
+	rest := s.want.Absent + s.want.Exempt
+	s.Did(fmt.Sprintf("名单上 %d 人，各有且只有一种结果", len(roster)), Is("名单人数", len(roster), s.size()),
+		Is("到会", statuses["present"], s.attending()), Is("病假", statuses["sick_leave"], 1), Is("未到会", statuses["absent"], rest),
+		Is("没有结果的", s.size()-statuses["present"]-statuses["sick_leave"]-statuses["absent"], 0),
+		Is(s.excused+" 的结果", roster[s.excused].Status, "sick_leave"))
+	s.Note(fmt.Sprintf("扫码 %d，输数字 %d，党员码 %d，书记代记 %d，病假 %d，缺席 %d，不计入应到 %d",
+		ways["scan"], ways["typed_code"], ways["member_code"], ways["tick"], s.want.OnLeave, s.want.Absent, s.want.Exempt))
+	s.Did("到会的人，每人记着是怎样签到的", Is("扫码", ways["scan"], s.attending()-3), Is("输数字", ways["typed_code"], 1),
+		Is("党员码", ways["member_code"], 1), Is("书记代记", ways["tick"], 1))
+	return nil
+}
+
+// sheet is the 签到表 as a workbook and as a page to print.
+func (s *Story) sheet(ctx context.Context) error {
+	s.Chapter("签到表")
+	s.turn("16:35")
+	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
+		return fmt.Errorf("make the folder for the sheets: %w", err)
+	}
+	for _, f := range []struct {
+		ending, what string
+		text         func([]byte) (string, error)
+	}{{".xlsx", " Excel 表格", workbookText}, {".html", "打印页，用浏览器打开", pageText}} {
+		a, err := s.ask(ctx, s.secretary, http.MethodGet, s.path("/sheet"+f.ending), nil)
+		if err != nil {
+			return err
+		}
+		if a.Status != http.StatusOK {
+			return fmt.Errorf("签到表没有导出：%d %s「%s」", a.Status, a.Code, a.Detail)
+		}
+		text, err := f.text(a.Body)
+		if err != nil {
+			return fmt.Errorf("read the exported sheet: %w", err)
+		}
+		named := 0
+		for _, p := range s.everybody() {
+			if strings.Contains(text, p.Name) {
+				named++
+			}
+		}
+		path, err := filepath.Abs(filepath.Join(s.Dir, fmt.Sprintf("签到表-%s-%d%s", s.Day.Format("20060102"), s.activity, f.ending)))
+		if err != nil {
+			return fmt.Errorf("name the sheet: %w", err)
+		}
+		if err := os.WriteFile(path, a.Body, 0o600); err != nil {
+			return fmt.Errorf("write the sheet: %w", err)
+		}
+		s.Did("导出"+f.what, Is("表上的人数", named, s.size()), Is("表上的统计", strings.Contains(text, s.want.sentence()), true))
+		s.Note(path)
+	}
+	return nil
+}
+
+func pageText(page []byte) (string, error) { return string(page), nil }
+
+// workbookText is everything that is written in a workbook.
+func workbookText(file []byte) (string, error) {
+	archive, err := zip.NewReader(bytes.NewReader(file), int64(len(file)))
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, f := range archive.File {
+		if !strings.HasPrefix(f.Name, "xl/") {
+			continue
+		}
+		part, err := f.Open()
+		if err != nil {
+			return "", err
+		}
+		_, err = io.Copy(&b, io.LimitReader(part, 4<<20))
+		_ = part.Close() // it was only read
+		if err != nil {
+			return "", err
+		}
+	}
+	return b.String(), nil
+}
