@@ -155,6 +155,10 @@ func (s *Meetings) Record(ctx context.Context, actor *model.Actor, id uint64, in
 		if own.Entry == nil && (!a.OpenToGuests || in.Status != model.Present) {
 			return nil, model.ErrNotOnRoster
 		}
+		branch, err := s.branchOf(tx, actor, a, in.MemberID, own, provenance)
+		if err != nil {
+			return nil, err
+		}
 		member, err := find[model.Member](tx, in.MemberID, model.ErrNotOnRoster)
 		if err != nil {
 			return nil, err
@@ -174,15 +178,8 @@ func (s *Meetings) Record(ctx context.Context, actor *model.Actor, id uint64, in
 		if now.Before(a.OpensAt) {
 			return nil, model.ErrNotOpenYet.With("opens_at", a.OpensAt)
 		}
-		t := &model.Attendance{ActivityID: id, MemberID: in.MemberID, Status: model.Present, Provenance: provenance, At: now,
+		t := &model.Attendance{ActivityID: id, MemberID: in.MemberID, BranchID: branch, Status: model.Present, Provenance: provenance, At: now,
 			Location: model.LocationNotGiven, Guest: own.Entry == nil, RecordedBy: &actor.MemberID, Reason: cleanText(in.Reason), Once: once}
-		if own.Entry != nil {
-			t.BranchID = own.Entry.BranchID
-		} else if line, err := lineOfMember(tx, in.MemberID, model.DayOf(a.StartsAt, s.codes.settings.Zone)); err != nil {
-			return nil, err
-		} else {
-			t.BranchID = line.BranchID()
-		}
 		if err := tx.Create(t).Error; err != nil {
 			return nil, fmt.Errorf("record attendance: %w", err)
 		}
@@ -196,6 +193,23 @@ func (s *Meetings) Record(ctx context.Context, actor *model.Actor, id uint64, in
 		s.boards.changed(ctx, id)
 	}
 	return out, err
+}
+
+// branchOf is the branch that the member's attendance belongs to. Numbers can
+// be guessed, so a tick makes a guest only of somebody whom the actor may know
+// of; anybody else shows the own code.
+func (s *Meetings) branchOf(tx *gorm.DB, actor *model.Actor, a *model.Activity, memberID uint64, own *model.Standing, by model.Provenance) (uint64, error) {
+	if own.Entry != nil {
+		return own.Entry.BranchID, nil
+	}
+	line, err := lineOfMember(tx, memberID, model.DayOf(a.StartsAt, s.codes.settings.Zone))
+	if err != nil {
+		return 0, err
+	}
+	if by == model.ByTick && own.Recorded == nil && !actor.Oversees(line) {
+		return 0, model.ErrNotOnRoster
+	}
+	return line.BranchID(), nil
 }
 
 // again is the input with the member already read from the code.
