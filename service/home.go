@@ -122,8 +122,9 @@ func (s *Home) fillYear(db *gorm.DB, actor *model.Actor, out *HomeScreen, leader
 	local := now.In(s.settings.Zone)
 	newYear := time.Date(local.Year(), 1, 1, 0, 0, 0, 0, s.settings.Zone).UTC()
 	err := db.Table("attendances t").
-		Select("COALESCE(SUM(t.status = 'present'), 0) AS attended, COUNT(*) AS expected, COALESCE(SUM(CASE WHEN t.status = 'present' THEN a.credit_hours ELSE 0 END), 0) AS credit_hours").
+		Select("COALESCE(SUM(t.status = 'present'), 0) AS attended, COALESCE(SUM(t.status = 'present' OR r.exempt IS NULL OR r.exempt = ''), 0) AS expected, COALESCE(SUM(CASE WHEN t.status = 'present' THEN a.credit_hours ELSE 0 END), 0) AS credit_hours").
 		Joins("JOIN activities a ON a.id = t.activity_id").
+		Joins("LEFT JOIN roster_entries r ON r.activity_id = t.activity_id AND r.member_id = t.member_id").
 		Where("t.member_id = ? AND t.at >= ? AND t.guest = ? AND a.status = ?", actor.MemberID, newYear, false, model.Closed).
 		Scan(&out.Year).Error
 	if err != nil {
