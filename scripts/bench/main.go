@@ -1,0 +1,171 @@
+// Bench measures the product against what the same machine can do at best:
+//
+//	scripts/stores.sh --durable go run ./scripts/bench
+//
+// Ratios are its results, because they survive a noisy machine: every round
+// gives each contestant a slice of time, so whatever slows one slows the
+// others, and the median round counts. The load generator shares the machine;
+// it writes requests made beforehand to keep-alive connections.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"time"
+
+	"dangri/scripts/rig"
+)
+
+// plan is what to measure, and how long.
+type plan struct {
+	branches, perBranch, past int
+	repeats, clients          int
+	slice                     time.Duration
+	cold                      float64
+	only, json, profile       string
+	rate                      int
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if len(os.Args) == 4 && opponents[os.Args[1]] != nil {
+		if err := serve(ctx, opponents[os.Args[1]], os.Args[2], os.Args[3]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	var p plan
+	flag.IntVar(&p.branches, "branches", 400, "党支部个数")
+	flag.IntVar(&p.perBranch, "members", 50, "每个党支部的党员数")
+	flag.IntVar(&p.past, "past", 12, "已开过几次会（每人每次一条记录）")
+	flag.IntVar(&p.repeats, "rounds", 5, "轮数，取中位数")
+	flag.IntVar(&p.clients, "clients", 64, "并发连接数")
+	flag.DurationVar(&p.slice, "slice", 3*time.Second, "每轮里每个对象测多久")
+	flag.Float64Var(&p.cold, "cold", 0, "签到时会话不在缓存里的人的比例，0 到 1")
+	flag.StringVar(&p.only, "only", "", "只测这些对象，逗号分隔")
+	flag.IntVar(&p.rate, "rate", 300, "最后按每秒这么多次签到测延迟；0 不测")
+	flag.StringVar(&p.json, "json", "", "把全部结果写到这个 JSON 文件")
+	flag.StringVar(&p.profile, "profile", "", "把签到期间服务进程的 CPU 剖析写到这个文件")
+	flag.Parse()
+	if err := run(ctx, p); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, p plan) error {
+	dir, err := os.MkdirTemp("", "dangri-bench-*")
+	if err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	b, err := build(ctx, p, dir)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	report, err := b.rounds(ctx)
+	if err != nil {
+		return err
+	}
+	if p.rate > 0 {
+		if report.Paced, err = b.paced(ctx); err != nil {
+			return err
+		}
+	}
+	report.print(os.Stdout)
+	if p.profile != "" {
+		if err := merge(ctx, dir, p.profile); err != nil {
+			return err
+		}
+	}
+	if p.json != "" {
+		return report.write(p.json)
+	}
+	return nil
+}
+
+// bench is everything that runs during a measurement.
+type bench struct {
+	plan
+	stores   *rig.Stores
+	town     *rig.Town
+	product  *rig.Process
+	opponent map[string]*rig.Process
+	closers  []func()
+}
+
+func (b *bench) close() {
+	for i := len(b.closers) - 1; i >= 0; i-- {
+		b.closers[i]()
+	}
+}
+
+func build(ctx context.Context, p plan, dir string) (_ *bench, err error) {
+	b := &bench{plan: p, opponent: map[string]*rig.Process{}}
+	defer func() {
+		if err != nil {
+			b.close()
+		}
+	}()
+	if b.stores, err = rig.OpenStores(ctx, "dangri_bench"); err != nil {
+		return nil, err
+	}
+	b.closers = append(b.closers, b.stores.Close)
+	tags := ""
+	if p.profile != "" {
+		tags = "profile"
+	}
+	say("编译……")
+	program, err := rig.Product(ctx, dir, tags, b.stores.DSN, b.stores.Redis)
+	if err != nil {
+		return nil, err
+	}
+	program.Env = append(program.Env, "DANGRI_TEST_PROFILE="+dir)
+	say("生成 %d 个党支部、%d 名党员、%d 条出席记录……", p.branches, p.branches*p.perBranch, p.branches*p.perBranch*p.past)
+	if b.town, err = rig.Found(ctx, b.stores.DB, p.branches, p.perBranch, p.past); err != nil {
+		return nil, err
+	}
+	if err := b.seedOpponents(ctx); err != nil {
+		return nil, err
+	}
+	if b.product, err = program.Start(ctx); err != nil {
+		return nil, err
+	}
+	b.closers = append(b.closers, b.product.Kill)
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find myself: %w", err)
+	}
+	for name := range opponents {
+		process, err := rig.Program{Path: self, Args: []string{name, b.stores.DSN, b.stores.Redis}, Dir: dir}.Start(ctx)
+		if err != nil {
+			return nil, err
+		}
+		b.opponent[name] = process
+		b.closers = append(b.closers, process.Kill)
+	}
+	return b, nil
+}
+
+// merge makes one profile of those that the product left in dir.
+func merge(ctx context.Context, dir, path string) error {
+	parts, err := filepath.Glob(filepath.Join(dir, "cpu-*.pprof"))
+	if err != nil || len(parts) == 0 {
+		return errors.Join(errors.New("服务进程没有留下剖析"), err)
+	}
+	out, err := pprof(ctx, append([]string{"-proto"}, parts...)...)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, out, 0o600)
+}
+
+func say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	vegeta "github.com/tsenart/vegeta/v12/lib"
+)
+
+// paced is how fast check-ins are answered that come at an even rate, whether
+// or not the ones before have been answered.
+type paced struct {
+	PerSecond int     `json:"per_second"`
+	Answers   int     `json:"answers"`
+	Failures  int     `json:"failures"`
+	P50       float64 `json:"p50_ms"`
+	P99       float64 `json:"p99_ms"`
+	Max       float64 `json:"max_ms"`
+}
+
+const pacedFor = 10 * time.Second
+
+func (b *bench) paced(ctx context.Context) (*paced, error) {
+	m, err := b.town.Meet()
+	if err != nil {
+		return nil, err
+	}
+	codes, err := m.Codes(b.product.Address)
+	if err != nil {
+		return nil, err
+	}
+	people := b.scattered(b.everybody())
+	pace, lasting := vegeta.Rate{Freq: b.rate, Per: time.Second}, min(pacedFor, time.Duration(len(people))*time.Second/time.Duration(b.rate))
+	next := 0
+	targeter := func(t *vegeta.Target) error { // asked by one goroutine
+		if next == len(people) {
+			return vegeta.ErrNoTargets
+		}
+		i := people[next]
+		next++
+		t.Method, t.URL, t.Body = "POST", "http://"+b.product.Address+"/v1/check-ins", codes.Body(i, fmt.Sprintf("paced-%d-%d", m.Activity(i), i))
+		t.Header = map[string][]string{"Authorization": {"Bearer " + b.town.Token(i)}, "Content-Type": {"application/json"}}
+		return nil
+	}
+	say("每秒 %d 次签到，%v……", b.rate, lasting)
+	var metrics vegeta.Metrics
+	attacker := vegeta.NewAttacker(vegeta.Timeout(30 * time.Second))
+	for result := range attacker.Attack(targeter, pace, lasting, "check-in") {
+		metrics.Add(result)
+		if ctx.Err() != nil {
+			attacker.Stop()
+		}
+	}
+	metrics.Close()
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	p := &paced{PerSecond: b.rate, Answers: int(metrics.Requests), Failures: int(metrics.Requests) - metrics.StatusCodes["200"],
+		P50: ms(metrics.Latencies.P50), P99: ms(metrics.Latencies.P99), Max: ms(metrics.Latencies.Max)}
+	rows, _, err := m.Recorded()
+	if err == nil && rows < int64(metrics.StatusCodes["200"]) {
+		err = fmt.Errorf("%d check-ins were acknowledged, but there are %d rows", metrics.StatusCodes["200"], rows)
+	}
+	return p, err
+}

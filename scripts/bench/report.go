@@ -1,0 +1,97 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"text/tabwriter"
+	"time"
+)
+
+// report is everything that was measured.
+type report struct {
+	Date   time.Time          `json:"date"`
+	CPUs   int                `json:"cpus"`
+	Go     string             `json:"go"`
+	Plan   string             `json:"plan"`
+	Slices []slice            `json:"slices"`
+	Ratios map[string]float64 `json:"ratios"`
+	Paced  *paced             `json:"paced,omitempty"`
+}
+
+// ratios are what is promised, in the order of printing: one contestant's
+// answers a second over another's in the same round.
+var ratios = []struct {
+	name, of, over string
+	goal           float64
+}{
+	{"checkin_vs_floor", "checkin", "floor", 1.5},
+	{"checkin_vs_naive", "checkin", "naive", 4.5},
+	{"checkin_vs_session", "checkin", "session", 0.5},
+	{"board_vs_session", "board", "session", 0.9},
+	{"home_vs_session", "home", "session", 0.4},
+}
+
+func (r *report) print(to io.Writer) {
+	r.Date, r.CPUs, r.Go, r.Ratios = time.Now().UTC(), runtime.NumCPU(), runtime.Version(), map[string]float64{}
+	table := tabwriter.NewWriter(to, 0, 8, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "\t次/秒\tp50 ms\tp99 ms\t每次的处理器时间 µs：服务\tMariaDB\tRedis\t压测\t")
+	var names []string
+	for _, s := range r.Slices {
+		if !slices.Contains(names, s.Contestant) {
+			names = append(names, s.Contestant)
+		}
+	}
+	for _, n := range names {
+		median := func(of func(slice) float64) float64 { return r.median(n, of) }
+		fmt.Fprintf(table, "%s\t%.0f\t%.1f\t%.1f\t%.0f\t%.0f\t%.0f\t%.0f\t\n", n, median(func(s slice) float64 { return s.PerSecond }),
+			median(func(s slice) float64 { return s.P50 }), median(func(s slice) float64 { return s.P99 }), median(func(s slice) float64 { return s.Server }),
+			median(func(s slice) float64 { return s.MariaDB }), median(func(s slice) float64 { return s.Redis }), median(func(s slice) float64 { return s.Load }))
+	}
+	_ = table.Flush() // it fails where printing fails
+	for _, ratio := range ratios {
+		var each []float64
+		for _, a := range r.Slices {
+			for _, b := range r.Slices {
+				if a.Contestant == ratio.of && b.Contestant == ratio.over && a.Round == b.Round {
+					each = append(each, a.PerSecond/b.PerSecond)
+				}
+			}
+		}
+		if len(each) == 0 {
+			continue
+		}
+		r.Ratios[ratio.name] = middle(each)
+		fmt.Fprintf(to, "%s %.2f (%.2f–%.2f), 目标 %.1f\n", ratio.name, middle(each), slices.Min(each), slices.Max(each), ratio.goal)
+	}
+	if p := r.Paced; p != nil {
+		fmt.Fprintf(to, "checkin_paced %d/s: p50 %.1f ms, p99 %.1f ms, 最慢 %.1f ms, 失败 %d\n", p.PerSecond, p.P50, p.P99, p.Max, p.Failures)
+	}
+}
+
+func (r *report) median(contestant string, of func(slice) float64) float64 {
+	var all []float64
+	for _, s := range r.Slices {
+		if s.Contestant == contestant {
+			all = append(all, of(s))
+		}
+	}
+	return middle(all)
+}
+
+func middle(all []float64) float64 {
+	all = slices.Clone(all)
+	slices.Sort(all)
+	return all[len(all)/2]
+}
+
+func (r *report) write(path string) error {
+	raw, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return os.WriteFile(path, append(raw, '\n'), 0o600)
+}

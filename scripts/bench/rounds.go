@@ -1,0 +1,299 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"dangri/scripts/rig"
+)
+
+// contestant is one thing to measure: what to send in a round, and whether all
+// that was acknowledged really happened.
+type contestant struct {
+	name    string
+	process *rig.Process
+	prepare func() (load, error)
+}
+
+// load is what to send. Requests of a load that is spent are sent once each;
+// others over and over.
+type load struct {
+	requests [][]byte
+	spent    bool
+	proof    func(acknowledged int) error
+}
+
+// slice is what one contestant did in one round.
+type slice struct {
+	Contestant string   `json:"contestant"`
+	Round      int      `json:"round"`
+	Answers    int      `json:"answers"`
+	Failures   int      `json:"failures"`
+	PerSecond  float64  `json:"per_second"`
+	P50        float64  `json:"p50_ms"`
+	P99        float64  `json:"p99_ms"`
+	Server     float64  `json:"server_us"` // processor time for one answer
+	MariaDB    float64  `json:"mariadb_us"`
+	Redis      float64  `json:"redis_us"`
+	Load       float64  `json:"load_us"`
+	Examples   []string `json:"examples,omitempty"` // of failures
+}
+
+func (b *bench) contestants() []contestant {
+	all := []contestant{
+		{"floor", b.opponent["floor"], func() (load, error) { return b.arrivals("floor") }},
+		{"naive", b.opponent["naive"], func() (load, error) { return b.arrivals("naive") }},
+		{"session", b.product, func() (load, error) { return b.reads(b.everybody(), "/v1/me/code") }},
+		{"board", b.product, b.boards},
+		{"home", b.product, func() (load, error) { return b.reads(b.everybody(), "/v1/home") }},
+		{"checkin", b.product, b.checkIns},
+	}
+	if b.only == "" {
+		return all
+	}
+	return slices.DeleteFunc(all, func(c contestant) bool { return !slices.Contains(strings.Split(b.only, ","), c.name) })
+}
+
+// rounds gives everyone a slice of every round, each round in another order.
+func (b *bench) rounds(ctx context.Context) (*report, error) {
+	r := &report{Plan: fmt.Sprintf("%+v", b.plan)}
+	all := b.contestants()
+	for round := range b.repeats {
+		for i := range all {
+			c := all[(i+round)%len(all)]
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			s, err := b.measure(c)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", c.name, err)
+			}
+			s.Round = round
+			r.Slices = append(r.Slices, s)
+			say("第 %d 轮 %-8s %7.0f 次/秒  p50 %6.1f ms  p99 %6.1f ms", round+1, c.name, s.PerSecond, s.P50, s.P99)
+		}
+	}
+	return r, nil
+}
+
+func (b *bench) measure(c contestant) (slice, error) {
+	l, err := c.prepare()
+	if err != nil {
+		return slice{}, err
+	}
+	profiled := b.profile != "" && c.name == "checkin"
+	if profiled {
+		if err := c.process.Signal(syscall.SIGUSR1); err != nil {
+			return slice{}, err
+		}
+	}
+	pids := []int{c.process.Pid(), b.stores.Pid(rig.MariaDB), b.stores.Pid(rig.Redis), os.Getpid()}
+	before := cpus(pids)
+	start := time.Now()
+	took, failures := b.fire(c.process.Address, l, start.Add(b.slice))
+	elapsed := time.Since(start)
+	after := cpus(pids)
+	if profiled {
+		if err := c.process.Signal(syscall.SIGUSR2); err != nil {
+			return slice{}, err
+		}
+	}
+	slices.Sort(took)
+	s := slice{Contestant: c.name, Answers: len(took), Failures: len(failures), PerSecond: float64(len(took)) / elapsed.Seconds(),
+		P50: percentile(took, 50), P99: percentile(took, 99), Examples: failures[:min(3, len(failures))]}
+	for i, to := range []*float64{&s.Server, &s.MariaDB, &s.Redis, &s.Load} {
+		*to = float64((after[i] - before[i]).Microseconds()) / float64(max(1, len(took)))
+	}
+	if len(failures) > 0 {
+		return s, fmt.Errorf("%d requests failed, such as %s", len(failures), failures[0])
+	}
+	if l.proof != nil {
+		return s, l.proof(len(took))
+	}
+	return s, nil
+}
+
+// fire sends the load with all clients until the end and returns how long each
+// answer took, and what was not answered with 200.
+func (b *bench) fire(address string, l load, end time.Time) (took []time.Duration, failures []string) {
+	var next atomic.Int64
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for range b.clients {
+		all.Go(func() {
+			w := rig.NewWire(address)
+			defer w.Close()
+			mine := make([]time.Duration, 0, 4096)
+			var bad []string
+			for {
+				i := int(next.Add(1)) - 1
+				start := time.Now()
+				if i >= len(l.requests) && l.spent || start.After(end) {
+					break
+				}
+				status, body, err := w.Do(l.requests[i%len(l.requests)])
+				if err != nil || status != http.StatusOK {
+					bad = append(bad, fmt.Sprint(status, " ", string(body), " ", err))
+					continue
+				}
+				mine = append(mine, time.Since(start))
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			took, failures = append(took, mine...), append(failures, bad...)
+		})
+	}
+	all.Wait()
+	return took, failures
+}
+
+func cpus(pids []int) []time.Duration {
+	all := make([]time.Duration, len(pids))
+	for i, pid := range pids {
+		all[i] = rig.CPU(pid)
+	}
+	return all
+}
+
+func (b *bench) everybody() []int {
+	all := make([]int, b.town.Size())
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// reads is GETs of one path, each by the next of a few people whose sessions
+// are warm: they are the same all through the slice.
+func (b *bench) reads(people []int, path string) (load, error) {
+	var l load
+	for _, i := range b.scattered(people)[:min(2000, len(people))] {
+		l.requests = append(l.requests, rig.Request(http.MethodGet, path, b.town.Token(i), nil))
+	}
+	return l, b.warm(l)
+}
+
+func (b *bench) boards() (load, error) {
+	m, err := b.town.Meet()
+	if err != nil {
+		return load{}, err
+	}
+	var l load
+	for _, i := range b.town.Secretaries() {
+		l.requests = append(l.requests, rig.Request(http.MethodGet, fmt.Sprintf("/v1/activities/%d/board", m.Activity(i)), b.town.Token(i), nil))
+	}
+	return l, b.warm(l)
+}
+
+// warm sends every request of a load once.
+func (b *bench) warm(l load) error {
+	_, failures := b.fire(b.product.Address, load{requests: l.requests, spent: true}, time.Now().Add(time.Minute))
+	if len(failures) > 0 {
+		return fmt.Errorf("warm up: %s", failures[0])
+	}
+	return nil
+}
+
+// checkIns is everybody arriving at a new meeting of their branch with the
+// code of its screen, people of one branch far apart.
+func (b *bench) checkIns() (load, error) {
+	m, err := b.town.Meet()
+	if err != nil {
+		return load{}, err
+	}
+	order := b.scattered(b.everybody())
+	var before load
+	for _, i := range order[:int(float64(len(order))*(1-b.cold))] {
+		before.requests = append(before.requests, rig.Request(http.MethodGet, "/v1/me/code", b.town.Token(i), nil))
+	}
+	if err := b.warm(before); err != nil {
+		return load{}, err
+	}
+	codes, err := m.Codes(b.product.Address)
+	if err != nil {
+		return load{}, err
+	}
+	l := load{spent: true}
+	for _, i := range b.scattered(order) { // again, so that the cold are among the warm
+		l.requests = append(l.requests, codes.CheckIn(i, fmt.Sprintf("bench-%d-%d", m.Activity(i), i)))
+	}
+	l.proof = func(acknowledged int) error {
+		rows, people, err := m.Recorded()
+		if err == nil && (rows != int64(acknowledged) || people != rows) {
+			err = fmt.Errorf("%d check-ins were acknowledged, but there are %d rows of %d people", acknowledged, rows, people)
+		}
+		return err
+	}
+	return l, nil
+}
+
+// arrivals is the same for an opponent.
+func (b *bench) arrivals(name string) (load, error) {
+	m, err := b.town.Meet()
+	if err != nil {
+		return load{}, err
+	}
+	table := name + "_attendances"
+	before, err := b.count(table)
+	if err != nil {
+		return load{}, err
+	}
+	l := load{spent: true}
+	for _, i := range b.scattered(b.everybody()) {
+		body, _ := json.Marshal(arrival{ActivityID: m.Activity(i), Nonce: fmt.Sprintf("bench-%d-%d", m.Activity(i), i)}) // it always can
+		l.requests = append(l.requests, rig.Request(http.MethodPost, "/v1/check-ins", b.town.Token(i), body))
+	}
+	l.proof = func(acknowledged int) error {
+		rows, err := b.count(table)
+		if err == nil && rows-before != int64(acknowledged) {
+			err = fmt.Errorf("%d arrivals were acknowledged, but there are %d rows", acknowledged, rows-before)
+		}
+		return err
+	}
+	return l, nil
+}
+
+func (b *bench) count(table string) (rows int64, err error) {
+	if err = b.stores.DB.Table(table).Count(&rows).Error; err != nil {
+		err = fmt.Errorf("count %s: %w", table, err)
+	}
+	return rows, err
+}
+
+// scattered is the people in an order that brings the branches in turn.
+func (b *bench) scattered(people []int) []int {
+	out := make([]int, 0, len(people))
+	for first := range b.perBranch {
+		for i := first; i < len(people); i += b.perBranch {
+			out = append(out, people[i])
+		}
+	}
+	return out
+}
+
+func percentile(sorted []time.Duration, p int) float64 {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return float64(sorted[min(len(sorted)-1, len(sorted)*p/100)].Microseconds()) / 1000
+}
+
+func pprof(ctx context.Context, args ...string) ([]byte, error) {
+	out, err := exec.CommandContext(ctx, "go", append([]string{"tool", "pprof"}, args...)...).Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return nil, fmt.Errorf("pprof: %w\n%s", err, exit.Stderr)
+	}
+	return out, err
+}
