@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/database"
 	"github.com/pressly/goose/v3/lock"
 )
 
@@ -54,11 +55,25 @@ func provider(db *sql.DB, dialect string) (*goose.Provider, error) {
 		return nil, fmt.Errorf("migrations for %q: %w", dialect, err)
 	}
 	if dialect == "sqlite" {
-		return goose.NewProvider(goose.DialectSQLite3, db, sub)
+		store, err := database.NewStore(goose.DialectSQLite3, goose.DefaultTablename)
+		if err != nil {
+			return nil, fmt.Errorf("migration history: %w", err)
+		}
+		return goose.NewProvider(goose.DialectCustom, db, sub, goose.WithStore(sqliteHistory{store}))
 	}
 	locker, err := lock.NewMySQLTableLocker(lock.WithTableLockTimeout(time.Second, 300))
 	if err != nil {
 		return nil, fmt.Errorf("migration lock: %w", err)
 	}
 	return goose.NewProvider(goose.DialectMySQL, db, sub, goose.WithLocker(locker))
+}
+
+// sqliteHistory finds its table by the name. Goose would rather read a time
+// from it, which is not written as this program writes times, and take a table
+// that cannot be read for one that is not there.
+type sqliteHistory struct{ database.Store }
+
+func (h sqliteHistory) TableExists(ctx context.Context, db database.DBTxConn) (exists bool, err error) {
+	err = db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?)", h.Tablename()).Scan(&exists)
+	return exists, err
 }
