@@ -22,10 +22,11 @@ format:
 
 # The database of known holes comes from vuln.go.dev, or from the folder that DANGRI_VULNDB names.
 vuln: bin/govulncheck
-	@bin/govulncheck $(if $(DANGRI_VULNDB),-db 'file://$(DANGRI_VULNDB)') ./...
+	@bin/govulncheck $(if $(DANGRI_VULNDB),-db 'file://$(DANGRI_VULNDB)') ./... || \
+		{ echo '有已知漏洞，或漏洞库读不到（不能上网时，用 DANGRI_VULNDB 指向它的副本）：原因见上。' >&2; exit 1; }
 
 secrets: bin/gitleaks
-	@bin/gitleaks git --no-banner --redact --log-level=warn
+	@bin/gitleaks git --no-banner --redact --log-level=warn --verbose
 
 bench: ## 基准测试：数据库每次提交都落盘
 	@scripts/stores.sh --durable go test -run='^$$' -bench=. -benchmem $(or $(ARGS),./...)
