@@ -2,7 +2,7 @@
 # ARGS is passed on: make test ARGS='-run CheckIn ./service'
 
 .DEFAULT_GOAL := help
-.PHONY: run test check lint format vuln secrets bench drill docs help
+.PHONY: run test check lint format vuln secrets bench profile drill repeat docs help
 
 run: ## 演示并启动：生成示例数据，当面开一次主题党日，然后继续服务（只需要 Go）
 	@scripts/go.sh
@@ -28,11 +28,21 @@ vuln: bin/govulncheck
 secrets: bin/gitleaks
 	@bin/gitleaks git --no-banner --redact --log-level=warn --verbose
 
-bench: ## 基准测试：数据库每次提交都落盘
-	@scripts/stores.sh --durable go test -run='^$$' -bench=. -benchmem $(or $(ARGS),./...)
+bench: ## 基准测试：与这台机器的下限、常见写法比较（约四分钟；数据库每次提交都落盘）
+	@scripts/go.sh
+	@CGO_ENABLED=0 scripts/stores.sh --durable go run ./scripts/bench -json bin/bench.json $(ARGS)
 
-drill: ## 并发演练：凡“只能一次”“不能超员”的承诺，反复二十遍
-	@scripts/stores.sh --durable go test -count=20 -run='AtOnce|Race|Control' $(or $(ARGS),./...)
+profile: ## 签到期间处理器时间花在哪里
+	@scripts/go.sh
+	@CGO_ENABLED=0 scripts/stores.sh --durable go run ./scripts/bench -only floor,session,checkin -rate 0 -profile bin/checkin.pprof $(ARGS)
+	@go tool pprof -top -cum -nodecount=60 bin/checkin.pprof
+
+drill: ## 演练：进程和存储被杀、网络出错，之后逐条对账（约十分钟）
+	@scripts/go.sh
+	@CGO_ENABLED=0 scripts/stores.sh --durable go run ./scripts/drill $(ARGS)
+
+repeat: ## 凡“只能一次”“不能超员”的测试，反复二十遍
+	@scripts/stores.sh --durable go test -count=20 -run='Once|AtMost|Concurrent|Race' $(or $(ARGS),./...)
 
 docs: ## 由代码生成接口文档：api/reference.json、api/openapi.json
 	@scripts/go.sh

@@ -98,6 +98,7 @@ func (s *CheckIns) Create(ctx context.Context, actor *model.Actor, in CheckInInp
 	}
 	select {
 	case o := <-a.done:
+		faultPoint("before_reply")
 		return o.in, o.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -240,6 +241,7 @@ func (s *CheckIns) write(ctx context.Context, group []*arrival) (outcomes []outc
 	err = db.Create(order).Error
 	switch {
 	case err == nil:
+		faultPoint("after_commit")
 		for n, i := range waiting {
 			outcomes[i] = outcome{in: checkedIn(&facts[i].Activity, rows[n])}
 			came = append(came, rows[n].ActivityID)

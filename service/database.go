@@ -110,6 +110,9 @@ func inTx[T any](ctx context.Context, db *gorm.DB, f func(tx *gorm.DB) (T, error
 			out, err = f(tx)
 			return err
 		})
+		if err == nil {
+			faultPoint("after_commit")
+		}
 		if try == 3 || !collided(err) {
 			return out, err
 		}
