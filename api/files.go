@@ -45,6 +45,8 @@ func tagOf(path string) string {
 	switch {
 	case strings.HasPrefix(path, "/v1/sessions"), strings.HasPrefix(path, "/v1/me"), path == "/v1/home":
 		return "我"
+	case strings.HasSuffix(path, "/publication"), strings.HasSuffix(path, "/cancellation"):
+		return "活动"
 	case strings.HasPrefix(path, "/v1/activities/{activity_id}/"), path == "/v1/check-ins":
 		return "会议"
 	case strings.HasPrefix(path, "/v1/activities"):
