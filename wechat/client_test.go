@@ -227,8 +227,9 @@ var broken = map[string]http.HandlerFunc{
 		_, _ = io.WriteString(w, `{"errcode":0,"errmsg":"ok","msgid":1}`)
 	},
 	"too long": func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, `{"errcode":0,"errmsg":"`)
-		_, _ = w.Write(bytes.Repeat([]byte("a"), 5<<20))
+		_, _ = io.WriteString(w, `{"errcode":0,"msgid":1,"trace_id":"t","openid":"o1","result":{"suggest":"pass"},"errmsg":"`)
+		_, _ = w.Write(bytes.Repeat([]byte("a"), 4<<20))
+		_, _ = io.WriteString(w, `"}`)
 	},
 }
 
@@ -242,10 +243,21 @@ func TestAnAnswerThatCannotBeReadIsBusyExceptForASendWhereItIsUnknown(t *testing
 				if name == "Send" {
 					want = wechat.KindUnknownOutcome
 				}
-				wantKind(t, call(t.Context()), want)
+				e := wantKind(t, call(t.Context()), want)
+				if words := reasons[fault]; words != "" && e.Message != words {
+					t.Errorf("got %q, want %q", e.Message, words)
+				}
 			})
 		}
 	}
+}
+
+// reasons are what an operator reads of some of them.
+var reasons = map[string]string{
+	"HTML with 502": "HTTP status 502",
+	"HTML with 200": "answer not readable",
+	"too long":      "answer too long",
+	"cut body":      "connection closed before the answer was complete",
 }
 
 func TestASendWithoutAnAnswerIsNotRepeated(t *testing.T) {
@@ -344,6 +356,7 @@ func TestNoErrorAndNoLogHoldsASecretATokenOrAnAddress(t *testing.T) {
 		"echo": func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, `{"errcode":47003,"errmsg":"bad: %s https://api.weixin.qq.com\n\u001b[31m rid: 1-2-3"}`, r.URL.RawQuery)
 		},
+		"bare echo": says(fmt.Sprintf(`{"errcode":-1,"errmsg":"system error %s (%s)"}`, appSecret, plantedToken)),
 		"junk header": func(w http.ResponseWriter, r *http.Request) {
 			conn, _, err := w.(http.Hijacker).Hijack()
 			if err != nil {

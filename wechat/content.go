@@ -30,8 +30,9 @@ const (
 var badness = map[string]int{Pass: 1, Review: 2, Risky: 3}
 
 // CheckText asks whether text, written by openID within two hours of being in
-// the mini-program, may be shown to others. A long text is asked in pieces and
-// the worst verdict counts. An error is not a pass: do not publish.
+// the mini-program, may be shown to others. A text of more than 2500 signs is
+// asked in pieces, each with its own deadline, and the worst verdict counts. An
+// error is not a pass: do not publish.
 func (c *Client) CheckText(ctx context.Context, openID, text string) (verdict string, err error) {
 	if !openIDPattern.MatchString(openID) {
 		return "", refuse(apiText, KindBadRecipient, "openid", "malformed openid")

@@ -242,9 +242,6 @@ func (p *Push) fresh(r *http.Request) (url.Values, error) {
 			return nil, errQuery
 		}
 	}
-	if query.Get("nonce") == "" {
-		return nil, errQuery
-	}
 	seconds, err := strconv.ParseInt(query.Get("timestamp"), 10, 64)
 	if err != nil {
 		return nil, errQuery

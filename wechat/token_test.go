@@ -152,6 +152,66 @@ func TestAReplicaWithAnOldTokenDoesNotTakeTheNewOneFromTheOthers(t *testing.T) {
 	}
 }
 
+func TestARefusedTokenIsTakenFromTheOthersEvenIfNoNewOneIsToBeHad(t *testing.T) {
+	connectRedis, account, key := sharedRedis(t)
+	platform, clients := replicas(t, 1, account, connectRedis)
+	if _, err := clients[0].Templates(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	platform.RefreshToken()
+	platform.Arm(sim.Fault{Endpoint: tokenPath, Kind: sim.HTML})
+	_, err := clients[0].Templates(t.Context())
+	wantKind(t, err, wechat.KindBusy)
+	if n := connectRedis().Exists(t.Context(), key, key+":lock").Val(); n != 0 {
+		t.Errorf("%d keys are left", n)
+	}
+}
+
+// overtaken stores a token for all the moment before its client gets the lock.
+type overtaken struct {
+	store func()
+}
+
+func (o overtaken) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (o overtaken) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (o overtaken) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if strings.Contains(fmt.Sprint(cmd.Args()...), ":lock") && strings.HasPrefix(cmd.Name(), "set") {
+			o.store()
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func TestATokenStoredBetweenTheLookAndTheLockIsUsed(t *testing.T) {
+	connectRedis, account, key := sharedRedis(t)
+	platform, clients := replicas(t, 1, account, connectRedis)
+	if _, err := clients[0].Templates(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	other := connectRedis()
+	token := other.GetDel(t.Context(), key).Val()
+	late := connectRedis()
+	stored := 0
+	late.AddHook(overtaken{store: func() {
+		stored++
+		other.Set(t.Context(), key, token, time.Hour)
+	}})
+	server := httptest.NewServer(platform)
+	defer server.Close()
+	client := connect(t, server.URL, func(c *wechat.Config) { c.AppID, c.Redis = account, late })
+	if _, err := client.Templates(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := platform.Counters()[tokenPath]; n != 1 || stored != 1 {
+		t.Errorf("%d token calls after %d overtakings, want 1 and 1", n, stored)
+	}
+}
+
 func TestEachCodeThatSpeaksOfTheTokenIsAnsweredByOneRenewalAndOneRetry(t *testing.T) {
 	for _, code := range []int{40001, 40014, 42001} {
 		platform, client := simulated(t, sim.Config{})
