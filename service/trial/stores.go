@@ -45,7 +45,7 @@ func (w *World) ReviveDatabase() {
 func (w *World) openDatabase() {
 	w.t.Helper()
 	w.database = &database{}
-	dsn := ""
+	var dsn string
 	if w.Store == SQLite {
 		dsn = "file:" + w.newFile()
 	} else {

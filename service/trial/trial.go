@@ -28,6 +28,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
+	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 	"gorm.io/gorm"
 
@@ -149,7 +151,16 @@ func (w *World) Replica(options ...Option) *service.Services {
 
 // Main runs the tests of a package and demands that they leave nothing
 // running. Call it from TestMain.
-func Main(m *testing.M) { goleak.VerifyTestMain(closing{m}) }
+func Main(m *testing.M) {
+	// Stores are cut off here again and again; their drivers need not tell.
+	redis.SetLogger(silent{})
+	_ = mysql.SetLogger(&mysql.NopLogger{})
+	goleak.VerifyTestMain(closing{m})
+}
+
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
 
 type closing struct{ m *testing.M }
 
@@ -227,13 +238,13 @@ func Race(n int, f func(i int)) {
 
 // Eventually waits until something has become true, such as what a replica
 // hears of in the background.
-func Eventually(t testing.TB, what string, true func() bool) {
+func Eventually(t testing.TB, what string, happened func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	look := time.NewTicker(5 * time.Millisecond)
+	look := time.NewTicker(25 * time.Millisecond)
 	defer look.Stop()
-	for !true() {
+	for !happened() {
 		select {
 		case <-ctx.Done():
 			t.Fatalf("it did not come to pass: %s", what)
