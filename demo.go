@@ -45,13 +45,12 @@ func playDemo(ctx context.Context, c *cli.Command) error {
 	go func() { ended <- a.serve(ctx, func(address string) { ready <- address }) }()
 	select {
 	case err := <-ended:
-		return fmt.Errorf("服务没有启动（%w）；如果端口被占用，请换一个，例如 DANGRI_ADDR=:8081 make run", err)
+		return fmt.Errorf("服务没有启动：%w。端口被占用时请换一个，例如 DANGRI_ADDR=:8081 make run", err)
 	case address := <-ready:
 		_, port, _ := net.SplitHostPort(address) // it is being listened on
 		story.API = "http://127.0.0.1:" + port
 	}
 	err = say(story.Play(ctx))
-	hands.Go()
 	if err == nil && !once {
 		story.GoOn()
 	} else {

@@ -99,6 +99,19 @@ func (s *Story) sheet(ctx context.Context) error {
 	return nil
 }
 
+// comeBack is the story's end: the clock tells the time again, and whoever
+// signed in while it did not is still signed in.
+func (s *Story) comeBack(ctx context.Context) error {
+	s.Clock.Go()
+	s.now = s.Clock.Now().In(s.Day.Location())
+	a, err := s.ask(ctx, s.secretary, http.MethodGet, "/v1/home", nil)
+	if err != nil {
+		return err
+	}
+	s.Did("故事讲完，时钟回到现在；故事里的登录仍然有效", Is("书记的首屏", a.Code, "ok"))
+	return nil
+}
+
 func pageText(page []byte) (string, error) { return string(page), nil }
 
 // workbookText is everything that is written in a workbook.

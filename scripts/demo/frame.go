@@ -9,7 +9,7 @@ import (
 func (s *Story) begin() {
 	s.print("\n%s\n\n", s.paint(bold, "党日：一个党支部的一次主题党日"))
 	s.print("  服务与微信之间、手机与服务之间，每一步都是真实的请求；微信由本机的模拟器扮演，人名和号码都是生成的。\n")
-	s.print("  今天是 %s，故事从早上九点讲到下午散会，时钟由演示拨动。\n", s.Day.Format("2006年1月2日"))
+	s.print("  故事发生在今天，%s，从早上九点到下午散会；时钟由演示拨动。\n", s.Day.Format("2006年1月2日"))
 }
 
 // done says that all is well, if it is.
@@ -22,7 +22,7 @@ func (s *Story) done() {
 // GoOn tells how to go on by oneself: where everything is, who there is, and
 // how to be one of them from a terminal.
 func (s *Story) GoOn() {
-	s.print("\n%s\n\n", s.paint(bold, "服务继续运行，时钟回到现在；按 Ctrl+C 结束"))
+	s.print("\n%s\n\n", s.paint(bold, "服务继续运行，按 Ctrl+C 结束"))
 	s.print("  地址        %s\n  接口文档    %s/docs/\n  模拟的手机  %s/\n", s.API, s.API, s.Simulator)
 	s.print("\n%s\n\n  %s%s%s\n", s.paint(bold, "样例账号"), pad("姓名", 10), pad("职务", 12), "模拟微信的 openid")
 	for _, p := range append([]*phone{s.secretary}, s.guests[:crowd]...) {

@@ -28,10 +28,11 @@ type answer struct {
 	Details map[string]any
 }
 
-// ask sends one request as the person, who may be nil.
+// ask sends one request as the person, who may be nil: in is a value for JSON,
+// or a reader of anything else.
 func (s *Story) ask(ctx context.Context, who *phone, method, path string, in any, header ...string) (*answer, error) {
-	var body io.Reader
-	if in != nil {
+	body, ready := in.(io.Reader)
+	if in != nil && !ready {
 		raw, err := json.Marshal(in)
 		if err != nil {
 			return nil, fmt.Errorf("%s %s: %w", method, path, err)
@@ -42,7 +43,7 @@ func (s *Story) ask(ctx context.Context, who *phone, method, path string, in any
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	if in != nil {
+	if in != nil && !ready {
 		request.Header.Set("Content-Type", "application/json")
 	}
 	if who != nil && who.token != "" {
@@ -76,7 +77,7 @@ func (s *Story) exchange(r *http.Request) (int, http.Header, []byte, error) {
 	if err != nil {
 		return 0, nil, nil, fmt.Errorf("%s %s: %w", r.Method, r.URL.Path, err)
 	}
-	defer response.Body.Close() //nolint:errcheck // it was only read
+	defer response.Body.Close()
 	raw, err := io.ReadAll(response.Body)
 	if err != nil {
 		return 0, nil, nil, fmt.Errorf("%s %s: %w", r.Method, r.URL.Path, err)

@@ -1,10 +1,14 @@
 package demo
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"mime/multipart"
 	"net/http"
+	"strings"
 )
 
 // enrol is everybody signing in and being recognised.
@@ -119,8 +123,61 @@ func (s *Story) invite(ctx context.Context) error {
 	for _, p := range s.guests {
 		bound[p.memberID] = true
 	}
+	if err := s.upload(ctx); err != nil {
+		return err
+	}
 	s.Did(fmt.Sprintf("%d 个微信对 %d 位党员，一一对应", s.attending(), len(bound)), Is("绑定的党员数", len(bound), s.attending()))
 	return nil
+}
+
+// upload is the secretary bringing the branch's own roster, at first with a slip.
+func (s *Story) upload(ctx context.Context) error {
+	s.turn("09:25")
+	sheet := "姓名,手机号,党员类别\n"
+	for _, p := range s.everybody() {
+		status := "预备党员"
+		if p.Votes {
+			status = "正式党员"
+		}
+		sheet += p.Name + "," + p.Phone + "," + status + "\n"
+	}
+	slip := strings.Replace(sheet, s.comers[crowd].Phone, s.comers[crowd].Phone[:10], 1)
+	a, err := s.send(ctx, slip)
+	if err != nil {
+		return err
+	}
+	s.Refused("书记用自己的表核对名册，有个手机号少打一位：整张表都没有写入", a, "import_problems", Is("需要修改的地方", a.Details["problem_count"], any(1.0)))
+	if problems, ok := a.Details["problems"].([]any); ok && len(problems) > 0 {
+		if p, ok := problems[0].(map[string]any); ok {
+			s.Note(fmt.Sprintf("第 %v 行 %v 列：%v", p["row"], p["column"], p["message"]))
+		}
+	}
+	if a, err = s.send(ctx, sheet); err != nil {
+		return err
+	}
+	report, err := read[struct {
+		Rows      int `json:"rows"`
+		Unchanged int `json:"unchanged"`
+	}](a, http.MethodPost, "roster-imports")
+	if err != nil {
+		return err
+	}
+	s.Did(fmt.Sprintf("改好再传：%d 行，与名册完全一致", report.Rows), Is("行数", report.Rows, s.size()), Is("没有变化的行", report.Unchanged, s.size()))
+	return nil
+}
+
+// send uploads a roster of the branch as wx.uploadFile does.
+func (s *Story) send(ctx context.Context, sheet string) (*answer, error) {
+	var b bytes.Buffer
+	form := multipart.NewWriter(&b)
+	file, err := form.CreateFormFile("file", "名册.csv")
+	if err == nil {
+		_, err = file.Write([]byte(sheet))
+	}
+	if err := errors.Join(err, form.Close()); err != nil {
+		return nil, fmt.Errorf("write the roster: %w", err)
+	}
+	return s.ask(ctx, s.secretary, http.MethodPost, fmt.Sprintf("/v1/organisations/%d/roster-imports", s.branchID), &b, "Content-Type", form.FormDataContentType())
 }
 
 // publish is the secretary planning the meeting.

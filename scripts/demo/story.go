@@ -78,7 +78,7 @@ const (
 	smallest   = 34        // people in the branch
 )
 
-// Play plays the story. The error says what broke it off, or every number
+// Play plays the story and lets the clock go. The error says what broke it off, or every number
 // that is not what the story says.
 func (s *Story) Play(ctx context.Context) error {
 	if size := s.size(); size < smallest {
@@ -86,9 +86,10 @@ func (s *Story) Play(ctx context.Context) error {
 	}
 	s.client = http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: s.size()}}
 	defer s.client.CloseIdleConnections()
+	defer s.Clock.Go()
 	s.cast()
 	s.begin()
-	for _, chapter := range []func(context.Context) error{s.prepare, s.enrol, s.publish, s.opening, s.arriving, s.troubles, s.closing, s.sheet} {
+	for _, chapter := range []func(context.Context) error{s.prepare, s.enrol, s.publish, s.opening, s.arriving, s.troubles, s.closing, s.sheet, s.comeBack} {
 		if err := chapter(ctx); err != nil {
 			return err
 		}
