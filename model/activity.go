@@ -118,6 +118,10 @@ func (a *Activity) CheckWindow() error {
 	return nil
 }
 
+// Announced says whether the activity was ever published. One that was not is
+// known only to those who conduct it, also after it is cancelled.
+func (a *Activity) Announced() bool { return a.PublishedAt != nil }
+
 // StartedAt says whether the meeting has begun: from then on who is expected no longer changes.
 func (a *Activity) StartedAt(now time.Time) bool { return !now.Before(a.StartsAt) }
 

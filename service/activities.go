@@ -190,13 +190,18 @@ func (s *Activities) Publish(ctx context.Context, actor *model.Actor, id uint64)
 		if err := s.holdAudience(tx, a); err != nil {
 			return nil, err
 		}
-		published := tx.Model(a).Where("status = ? AND version = ?", model.Draft, a.Version).
+		// Not through a: the transaction may be tried again, with a as it was read.
+		published := tx.Model(&model.Activity{}).Where("id = ? AND status = ? AND version = ?", id, model.Draft, a.Version).
 			Updates(map[string]any{"status": model.Published, "published_at": now, "version": a.Version + 1})
 		if published.Error != nil {
 			return nil, fmt.Errorf("publish activity %d: %w", id, published.Error)
 		}
 		if published.RowsAffected == 0 {
-			return nil, model.ErrChangedMeantime
+			current, err := find[model.Activity](tx, id, model.ErrActivityNotFound)
+			if err == nil && current.Status != model.Published {
+				err = model.ErrChangedMeantime
+			}
+			return current, err
 		}
 		people, err := makeRoster(tx, s.settings.Zone, a)
 		if err != nil {
@@ -383,9 +388,9 @@ func (s *Activities) Show(ctx context.Context, actor *model.Actor, id uint64) (*
 }
 
 // seen loads an activity for somebody who may see it, or refuses as if there
-// were none. A draft is seen by those who conduct it; otherwise who oversees
-// the organisation, is on the roster, came, or belongs to the branch may look,
-// and an open activity is for every member.
+// were none. What was never published is seen by those who conduct it;
+// otherwise who oversees the organisation, is on the roster, came, or belongs
+// to the branch may look, and an open activity is for every member.
 func seen(tx *gorm.DB, actor *model.Actor, id uint64) (*model.Activity, model.Line, *model.Standing, error) {
 	a, err := find[model.Activity](tx, id, model.ErrActivityNotFound)
 	if err != nil {
@@ -401,7 +406,7 @@ func seen(tx *gorm.DB, actor *model.Actor, id uint64) (*model.Activity, model.Li
 	}
 	visible := actor.Oversees(line) || own.Entry != nil || own.Recorded != nil || a.OpenToGuests && actor.MemberID != 0 ||
 		actor.BranchID != 0 && actor.BranchID == line.BranchID()
-	if a.Status == model.Draft {
+	if !a.Announced() {
 		visible = actor.Conducts(line)
 	}
 	if !visible {
@@ -492,9 +497,9 @@ func (s *Activities) List(ctx context.Context, actor *model.Actor, scope Activit
 			within = append(within, p.OrganisationID)
 		}
 		rows = rows.Where("a.organisation_id IN (?)", below(db, append(within, 0))).
-			Where("a.status <> ? OR a.organisation_id IN (?)", model.Draft, s.conductedOrganisations(db, actor))
+			Where("a.published_at IS NOT NULL OR a.organisation_id IN (?)", s.conductedOrganisations(db, actor))
 	} else {
-		rows = rows.Joins("JOIN roster_entries r ON r.activity_id = a.id AND r.member_id = ?", actor.MemberID).Where("a.status <> ?", model.Draft)
+		rows = rows.Joins("JOIN roster_entries r ON r.activity_id = a.id AND r.member_id = ?", actor.MemberID).Where("a.published_at IS NOT NULL")
 	}
 	if cursor != "" {
 		at, id, err := readCursor(cursor)

@@ -56,10 +56,11 @@ type BoardArrival struct {
 
 // boardCopy is what Redis keeps of a board, with who may look at it.
 type boardCopy struct {
-	Version string     `json:"version"`
-	MadeAt  time.Time  `json:"made_at"`
-	Line    model.Line `json:"line"`
-	Board   Board      `json:"board"`
+	Version   string     `json:"version"`
+	MadeAt    time.Time  `json:"made_at"`
+	Line      model.Line `json:"line"`
+	Announced bool       `json:"announced"`
+	Board     Board      `json:"board"`
 }
 
 func boardKey(id uint64) string        { return "board:" + strconv.FormatUint(id, 10) }
@@ -79,7 +80,7 @@ func (s *Boards) Show(ctx context.Context, token string, id uint64) (*Board, err
 			return nil, err
 		}
 	}
-	if !actor.Oversees(c.Line) {
+	if !actor.Oversees(c.Line) || !c.Announced && !actor.Conducts(c.Line) {
 		return nil, model.ErrActivityNotFound
 	}
 	return &c.Board, nil
@@ -154,7 +155,7 @@ func (s *Boards) count(ctx context.Context, id uint64) (*boardCopy, error) {
 	}
 	slices.SortStableFunc(b.Arrivals, func(x, y BoardArrival) int { return y.At.Compare(x.At) })
 	b.Arrivals = b.Arrivals[:min(10, len(b.Arrivals))]
-	return &boardCopy{MadeAt: madeAt, Line: line, Board: b}, nil
+	return &boardCopy{MadeAt: madeAt, Line: line, Announced: a.Announced(), Board: b}, nil
 }
 
 // changed tells every replica that the activity's board is out of date. Call

@@ -304,7 +304,7 @@ func (s *CheckIns) decide(a *arrival, facts *model.Arrival) (*model.Attendance, 
 // mayType says whether the person may know of the activity at all: digits, in
 // contrast to a scanned code, are no proof of having seen its screen.
 func mayType(actor *model.Actor, facts *model.Arrival) bool {
-	return facts.Activity.Status != model.Draft &&
+	return facts.Activity.Announced() &&
 		(facts.Entry != nil || facts.Activity.OpenToGuests || actor.BranchID == facts.Activity.OrganisationID)
 }
 
@@ -343,7 +343,7 @@ func readArrivals(db *gorm.DB, group []*arrival) ([]*model.Arrival, error) {
 		TFingerprint string
 	}
 	err := db.Raw(`SELECT p.n, a.id, a.organisation_id, a.title, a.status, a.starts_at, a.ends_at, a.opens_at, a.late_at, a.closes_at,
-		a.latitude, a.longitude, a.radius, a.open_to_guests, a.code_epoch,
+		a.latitude, a.longitude, a.radius, a.open_to_guests, a.code_epoch, a.published_at,
 		COALESCE(r.member_id, 0) AS entry_member, COALESCE(r.branch_id, 0) AS entry_branch,
 		t.id AS t_id, COALESCE(t.status, '') AS t_status, COALESCE(t.provenance, '') AS t_provenance, t.at AS t_at,
 		COALESCE(t.guest, 0) AS t_guest, COALESCE(t.nonce, '') AS t_nonce, COALESCE(t.fingerprint, '') AS t_fingerprint
