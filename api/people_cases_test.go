@@ -784,6 +784,6 @@ func lineOf(t *testing.T, sheet service.Sheet, name string) service.SheetLine {
 func sameBytes(t *testing.T, a, b *reply) {
 	t.Helper()
 	if a.Status != b.Status || string(a.Body) != string(b.Body) {
-		t.Errorf("the answers differ: %d %s and %d %s", a.Status, a.Body, b.Status, b.Body)
+		t.Errorf("the answers differ: %d %.300q and %d %.300q", a.Status, a.Body, b.Status, b.Body)
 	}
 }
