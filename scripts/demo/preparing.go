@@ -69,7 +69,7 @@ func (s *Story) enrol(ctx context.Context) error {
 // invite binds the one whose number is not on the roster.
 func (s *Story) invite(ctx context.Context) error {
 	s.turn("09:20")
-	who, err := s.pickUp(ctx, s.comers[invited], "") // a number of the simulator's own
+	who, err := s.pickUp(ctx, s.comers[invited], unlisted)
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (s *Story) invite(ctx context.Context) error {
 	}
 	s.Did(fmt.Sprintf("书记给 %s 一个一次性邀请码 %s，绑定成功", who.Name, invitation.Code),
 		Is("支部名册的人数", len(members.Items), s.size()), Is("绑定", a.Code, "ok"), Is("绑定的党员", who.memberID, memberID))
-	other, err := s.pickUp(ctx, s.Stranger, "")
+	other, err := s.pickUp(ctx, s.Stranger, unlisted)
 	if err != nil {
 		return err
 	}
@@ -123,11 +123,8 @@ func (s *Story) invite(ctx context.Context) error {
 	for _, p := range s.guests {
 		bound[p.memberID] = true
 	}
-	if err := s.upload(ctx); err != nil {
-		return err
-	}
 	s.Did(fmt.Sprintf("%d 个微信对 %d 位党员，一一对应", s.attending(), len(bound)), Is("绑定的党员数", len(bound), s.attending()))
-	return nil
+	return s.upload(ctx)
 }
 
 // upload is the secretary bringing the branch's own roster, at first with a slip.
@@ -237,6 +234,9 @@ const (
 	content = "集体学习一小时，随后到结对社区义务劳动。请佩戴党徽。"
 	place   = "机关二楼党员活动室"
 )
+
+// unlisted is a made-up number that is on no roster.
+const unlisted = "19999999999"
 
 // What the story reads of the API's answers.
 type (

@@ -50,7 +50,8 @@ func (s *Story) bar(what string) func(done, total int) {
 	return func(done, total int) {
 		if bar == nil {
 			bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(s.Out), progressbar.OptionSetVisibility(s.Terminal),
-				progressbar.OptionSetDescription("           "+what), progressbar.OptionSetWidth(30), progressbar.OptionClearOnFinish())
+				progressbar.OptionSetDescription("           "+what), progressbar.OptionSetWidth(30),
+				progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false), progressbar.OptionClearOnFinish())
 		}
 		_ = bar.Set(done) // a bar that cannot be drawn stops no import
 	}

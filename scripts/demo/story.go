@@ -2,7 +2,9 @@
 // sign in, the secretary publishes, people arrive in disorder, the meeting is
 // closed and the sheet exported. Its one law: it is a guest. Everything goes
 // over HTTP, to the service's API and to the phones of the WeChat simulator,
-// and every number that comes back is held against what the story says.
+// and every number that comes back is held against what the story says. Handed
+// in are only the clock and what the operator does on the machine itself: the
+// import of the district.
 package demo
 
 import (
@@ -78,8 +80,8 @@ const (
 	smallest   = 34        // people in the branch
 )
 
-// Play plays the story and lets the clock go. The error says what broke it off, or every number
-// that is not what the story says.
+// Play plays the story and lets the clock go. The error says what broke it
+// off, or every number that is not what the story says.
 func (s *Story) Play(ctx context.Context) error {
 	if size := s.size(); size < smallest {
 		return fmt.Errorf("%s 只有 %d 人，故事至少要 %d 人", s.Branch.Name, size, smallest)
