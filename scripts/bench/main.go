@@ -124,11 +124,11 @@ func build(ctx context.Context, p plan, dir string) (_ *bench, err error) {
 		tags = "profile"
 	}
 	say("编译……")
-	program, err := rig.Product(ctx, dir, tags, b.stores.DSN, b.stores.Redis)
+	program, err := rig.Product(ctx, dir, tags)
 	if err != nil {
 		return nil, err
 	}
-	program.Env = append(program.Env, "DANGRI_TEST_PROFILE="+dir)
+	program = program.On(b.stores.DSN, b.stores.Redis).With("DANGRI_TEST_PROFILE=" + dir)
 	say("生成 %d 个党支部、%d 名党员、%d 条出席记录……", p.branches, p.branches*p.perBranch, p.branches*p.perBranch*p.past)
 	if b.town, err = rig.Found(ctx, b.stores.DB, p.branches, p.perBranch, p.past); err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -196,6 +197,16 @@ func (m *Meeting) Codes(address string) (*Codes, error) {
 		return nil, err.(error)
 	}
 	return c, nil
+}
+
+// Unsigned are codes that name the activities and prove nothing, for servers
+// that ask for no proof.
+func (m *Meeting) Unsigned() *Codes {
+	c := &Codes{meeting: m, codes: make([]string, m.town.branches)}
+	for b := range c.codes {
+		c.codes[b] = strconv.FormatUint(m.first+uint64(b), 36) + ".0.0.0"
+	}
+	return c
 }
 
 // Codes are what the screens of a meeting show.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,19 +26,28 @@ type Program struct {
 }
 
 // Product builds the product with the tags into dir and returns its serve
-// command on the stores, with keys of its own. The database and Redis are
-// given by address because the way to them may lead through a proxy.
-func Product(ctx context.Context, dir, tags, dsn, redisAddr string) (Program, error) {
+// command, with keys of its own. It is for processes On some stores.
+func Product(ctx context.Context, dir, tags string) (Program, error) {
 	path := filepath.Join(dir, "dangri")
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", tags, "-o", path, "dangri")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if said, err := build.CombinedOutput(); err != nil {
 		return Program{}, fmt.Errorf("build the product: %w\n%s", err, said)
 	}
-	return Program{Path: path, Args: []string{"serve"}, Dir: dir, Env: []string{
-		"DANGRI_ADDR=127.0.0.1:0", "DANGRI_METRICS_ADDR=127.0.0.1:0", "DANGRI_MYSQL_DSN=" + dsn, "DANGRI_REDIS_ADDR=" + redisAddr,
-		"DANGRI_SEAL_KEYS=rig:" + key(), "DANGRI_INDEX_KEY=" + key(), "DANGRI_CODE_KEY=" + key(),
-	}}, nil
+	return Program{Path: path, Args: []string{"serve"}, Dir: dir}.With("DANGRI_ADDR=127.0.0.1:0", "DANGRI_METRICS_ADDR=127.0.0.1:0",
+		"DANGRI_SEAL_KEYS=rig:"+key(), "DANGRI_INDEX_KEY="+key(), "DANGRI_CODE_KEY="+key()), nil
+}
+
+// On is the program on the stores at these addresses: the way to them may
+// lead through a proxy.
+func (p Program) On(dsn, redisAddr string) Program {
+	return p.With("DANGRI_MYSQL_DSN="+dsn, "DANGRI_REDIS_ADDR="+redisAddr)
+}
+
+// With is the program in a larger environment.
+func (p Program) With(environ ...string) Program {
+	p.Env = append(slices.Clone(p.Env), environ...)
+	return p
 }
 
 func key() string {

@@ -1,0 +1,122 @@
+// Drill breaks what can break while people check in, and then compares what
+// they were told with what is on record:
+//
+//	scripts/stores.sh --durable go run ./scripts/drill [-long] [R3 R6 …]
+//
+// Each drill first shows that it can see the fault: the same crowd and the
+// same bookkeeping meet a server that is careless in just that way. Every
+// answer anybody got is left in a file.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"dangri/scripts/rig"
+)
+
+// drills by what they prove.
+var drills = []struct {
+	id, promise string
+	run         func(*stage, context.Context) error
+}{
+	{"R3", "进程被杀：确认过的签到一条不丢，重试的一条不多", (*stage).crash},
+	{"R6", "数据库被杀：只会暂时不可用，恢复后一条不丢", (*stage).database},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if len(os.Args) == 3 && os.Args[1] == careless {
+		exit(serveCareless(ctx, os.Args[2]))
+	}
+	long := flag.Bool("long", false, "按完整的人数和时长演练")
+	flag.Parse()
+	ok, err := run(ctx, *long, flag.Args())
+	if err == nil && !ok {
+		os.Exit(1)
+	}
+	exit(err)
+}
+
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func run(ctx context.Context, long bool, wanted []string) (ok bool, err error) {
+	dir, err := os.MkdirTemp("", "dangri-drill-*")
+	if err != nil {
+		return false, fmt.Errorf("make folder: %w", err)
+	}
+	g, err := open(ctx, dir, long)
+	if err != nil {
+		return false, err
+	}
+	defer g.close()
+	failed := 0
+	for _, d := range drills {
+		if len(wanted) > 0 && !slices.Contains(wanted, d.id) {
+			continue
+		}
+		fmt.Printf("%s %s\n", d.id, d.promise)
+		s := &stage{ground: g, id: d.id, history: &history{start: time.Now()}}
+		err := d.run(s, ctx)
+		s.clear()
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		s.check(err == nil, "演练进行到底：%v", err)
+		path := filepath.Join(dir, d.id+".jsonl")
+		if err := s.history.write(path); err != nil {
+			return false, err
+		}
+		fmt.Printf("%s: %d passed, %d failed（%.0f 秒；经过见 %s）\n\n", d.id, s.passed, s.failed, time.Since(s.history.start).Seconds(), path)
+		failed += s.failed
+	}
+	return failed == 0, nil
+}
+
+// ground is what all drills stand on.
+type ground struct {
+	long    bool
+	dir     string
+	stores  *rig.Stores
+	town    *rig.Town
+	product rig.Program
+	self    string
+}
+
+func open(ctx context.Context, dir string, long bool) (*ground, error) {
+	g := &ground{long: long, dir: dir}
+	var err error
+	if g.self, err = os.Executable(); err != nil {
+		return nil, fmt.Errorf("find myself: %w", err)
+	}
+	if g.stores, err = rig.OpenStores(ctx, "dangri_drill"); err != nil {
+		return nil, err
+	}
+	if !g.stores.Own() {
+		return nil, fmt.Errorf("演练要杀死存储，只能用 scripts/stores.sh 自己启动的")
+	}
+	if g.product, err = rig.Product(ctx, dir, "drill"); err != nil {
+		return nil, err
+	}
+	branches := 200
+	if long {
+		branches = 2000
+	}
+	g.town, err = rig.Found(ctx, g.stores.DB, branches, 50, 0)
+	return g, err
+}
+
+func (g *ground) close() { g.stores.Close() }

@@ -1,0 +1,261 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"dangri/scripts/rig"
+)
+
+// stage is one drill under way: replicas, a meeting, and a crowd on its way to
+// it.
+type stage struct {
+	*ground
+	id             string
+	history        *history
+	passed, failed int
+
+	program  rig.Program // what the replicas run
+	table    string      // where they record
+	meeting  *rig.Meeting
+	replicas []*replica
+	codes    codes
+	end      []func()
+}
+
+// check counts what was promised and says so.
+func (s *stage) check(kept bool, format string, args ...any) {
+	mark := "  ✓ "
+	if kept {
+		s.passed++
+	} else {
+		s.failed++
+		mark = "  ✗ "
+	}
+	line := mark + fmt.Sprintf(format, args...)
+	fmt.Println(line)
+	s.history.event("%s", line)
+}
+
+// clear ends everything that runs on the stage.
+func (s *stage) clear() {
+	for _, f := range slices.Backward(s.end) {
+		f()
+	}
+	s.end, s.replicas = nil, nil
+}
+
+// open clears the stage, calls the next meeting and starts replicas of the
+// program.
+func (s *stage) open(ctx context.Context, program rig.Program, table string, replicas int) error {
+	s.clear()
+	var err error
+	if s.meeting, err = s.town.Meet(); err != nil {
+		return err
+	}
+	s.program, s.table, s.codes = program, table, codes{}
+	for i := range replicas {
+		r := &replica{id: i, history: s.history}
+		if err := r.start(ctx, program); err != nil {
+			return err
+		}
+		s.replicas = append(s.replicas, r)
+		s.end = append(s.end, r.stop)
+	}
+	return nil
+}
+
+// product opens the stage with replicas of the product on the stores.
+func (s *stage) openProduct(ctx context.Context, program rig.Program) error {
+	if err := s.open(ctx, program, "attendances", 3); err != nil {
+		return err
+	}
+	s.codes.ask = func() (*rig.Codes, error) {
+		for _, r := range s.replicas {
+			if address := r.address(); address != "" {
+				if c, err := s.meeting.Codes(address); err == nil {
+					return c, nil
+				}
+			}
+		}
+		return nil, fmt.Errorf("no replica tells the codes")
+	}
+	return s.codes.refresh()
+}
+
+// replica is one process that a supervisor keeps alive.
+type replica struct {
+	id      int
+	history *history
+
+	mu      sync.Mutex
+	process *rig.Process
+	ended   bool
+	starts  int
+}
+
+func (r *replica) start(ctx context.Context, program rig.Program) error {
+	process, err := program.Start(ctx)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended {
+		process.Kill()
+		return nil
+	}
+	r.process = process
+	r.starts++
+	r.history.event("replica %d serves at %s", r.id, process.Address)
+	return nil
+}
+
+func (r *replica) running() *rig.Process {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.process == nil || r.process.Gone() {
+		return nil
+	}
+	return r.process
+}
+
+// address is where the replica serves; "" while it does not.
+func (r *replica) address() string {
+	if p := r.running(); p != nil {
+		return p.Address
+	}
+	return ""
+}
+
+func (r *replica) kill() {
+	if p := r.running(); p != nil {
+		r.history.event("kill replica %d", r.id)
+		p.Kill()
+	}
+}
+
+func (r *replica) stop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
+	if r.process != nil {
+		r.process.Kill()
+	}
+}
+
+// supervise starts replicas again that have ended, the n-th time as the
+// program says, until ctx ends. It returns how many had to be.
+func (s *stage) supervise(ctx context.Context, program func(n int) rig.Program) (restarts func() int) {
+	ctx, cancel := context.WithCancel(ctx)
+	var all sync.WaitGroup
+	for _, r := range s.replicas {
+		all.Go(func() {
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-time.After(20 * time.Millisecond):
+				}
+				if r.running() == nil {
+					s.history.event("replica %d has ended", r.id)
+					if err := r.start(ctx, program(r.starts)); err != nil && ctx.Err() == nil {
+						s.history.event("replica %d does not start: %v", r.id, err)
+					}
+				}
+			}
+		})
+	}
+	s.end = append(s.end, func() {
+		cancel()
+		all.Wait()
+	})
+	return func() int {
+		n := 0
+		for _, r := range s.replicas {
+			r.mu.Lock()
+			n += r.starts - 1
+			r.mu.Unlock()
+		}
+		return n
+	}
+}
+
+// every does something again and again until ctx ends, n counting from zero.
+func every(ctx context.Context, period time.Duration, do func(n int)) {
+	tick := time.NewTicker(period)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			do(n)
+		}
+	}
+}
+
+// beside does something until the returned function is called, which waits
+// for it to end.
+func beside(ctx context.Context, do func(context.Context)) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		do(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// codes is what the screens show: asked for again before it grows old.
+type codes struct {
+	ask func() (*rig.Codes, error)
+
+	mu    sync.Mutex
+	now   *rig.Codes
+	asked time.Time
+}
+
+const codesLife = 8 * time.Second
+
+func (c *codes) refresh() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if time.Since(c.asked) < codesLife/4 {
+		return nil
+	}
+	now, err := c.ask()
+	if err == nil {
+		c.now, c.asked = now, time.Now()
+	}
+	return err
+}
+
+// request is a person's check-in with what the screen shows, which may be old
+// if nobody can tell the new code.
+func (c *codes) request(person int, nonce string) []byte {
+	c.mu.Lock()
+	now, old := c.now, time.Since(c.asked) > codesLife
+	c.mu.Unlock()
+	if old && c.refresh() == nil {
+		c.mu.Lock()
+		now = c.now
+		c.mu.Unlock()
+	}
+	return now.Body(person, nonce)
+}
+
+func percentile(all []time.Duration, p float64) time.Duration {
+	if len(all) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(all))
+	return sorted[min(len(sorted)-1, int(math.Ceil(float64(len(sorted))*p/100)))].Round(time.Millisecond / 10)
+}
