@@ -186,17 +186,17 @@ func (s *Activities) Publish(ctx context.Context, actor *model.Actor, id uint64)
 	if !now.Before(a.EndsAt) {
 		return nil, model.BadField("starts_at", "活动时间已过，请先修改时间")
 	}
-	return inTx(ctx, s.db, func(tx *gorm.DB) (*model.Activity, error) {
+	published, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.Activity, error) {
 		if err := s.holdAudience(tx, a); err != nil {
 			return nil, err
 		}
 		// Not through a: the transaction may be tried again, with a as it was read.
-		published := tx.Model(&model.Activity{}).Where("id = ? AND status = ? AND version = ?", id, model.Draft, a.Version).
+		update := tx.Model(&model.Activity{}).Where("id = ? AND status = ? AND version = ?", id, model.Draft, a.Version).
 			Updates(map[string]any{"status": model.Published, "published_at": now, "version": a.Version + 1})
-		if published.Error != nil {
-			return nil, fmt.Errorf("publish activity %d: %w", id, published.Error)
+		if update.Error != nil {
+			return nil, fmt.Errorf("publish activity %d: %w", id, update.Error)
 		}
-		if published.RowsAffected == 0 {
+		if update.RowsAffected == 0 {
 			current, err := find[model.Activity](tx, id, model.ErrActivityNotFound)
 			if err == nil && current.Status != model.Published {
 				err = model.ErrChangedMeantime
@@ -212,6 +212,10 @@ func (s *Activities) Publish(ctx context.Context, actor *model.Actor, id uint64)
 		}
 		return find[model.Activity](tx, id, model.ErrActivityNotFound)
 	})
+	if err == nil {
+		s.boards.changed(ctx, id)
+	}
+	return published, err
 }
 
 // holdAudience keeps the memberships of the activity's branch still.
