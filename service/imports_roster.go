@@ -768,7 +768,7 @@ func postKinds(cell string) ([]model.PostKind, bool) {
 		return unicode.IsSpace(r) || strings.ContainsRune("、,;/兼", r)
 	})
 	for _, word := range words {
-		kind := model.PostKind("")
+		var kind model.PostKind
 		switch word = strings.TrimPrefix(strings.TrimPrefix(word, "党"), "支部"); {
 		case word == "书记":
 			kind = model.Secretary

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,22 +23,21 @@ func wantRefusal(t *testing.T, what string, err error, want *model.Error) {
 	}
 }
 
-// lookThenWrite is the negative control of a race: two who look before either
-// writes, holding nothing. SQLite lets one write at a time, so only a server
-// can show it.
-func lookThenWrite(w *trial.World, look func(tx *gorm.DB, i int) bool, write func(tx *gorm.DB, i int) error) {
-	looked, both := make(chan struct{}, 2), make(chan struct{})
-	go func() { <-looked; <-looked; close(both) }()
+// lookThenWrite is the negative control of a race: two who both look before
+// either writes, holding nothing in between.
+func lookThenWrite(w *trial.World, look func(db *gorm.DB, i int) bool, write func(db *gorm.DB, i int) error) {
+	var looked sync.WaitGroup
+	looked.Add(2)
+	var turn sync.Mutex // the second write must not fail for the first one's locks
 	trial.Race(2, func(i int) {
-		_ = w.DB.Transaction(func(tx *gorm.DB) error {
-			may := look(tx, i)
-			looked <- struct{}{}
-			<-both
-			if !may {
-				return nil
-			}
-			return write(tx, i)
-		})
+		may := look(w.DB, i)
+		looked.Done()
+		looked.Wait()
+		turn.Lock()
+		defer turn.Unlock()
+		if may {
+			_ = write(w.DB, i) // what came of it is looked at afterwards
+		}
 	})
 }
 
@@ -139,17 +139,15 @@ func TestK9_ConcurrentMovesNeverMakeALoop(t *testing.T) {
 		if found := loops(t, w); len(found) != 0 {
 			t.Errorf("loops: %v", found)
 		}
-		if w.Store == trial.MySQL {
-			two := pair("无锁党委")
-			lookThenWrite(w, func(tx *gorm.DB, i int) bool {
-				var superior model.Organisation
-				return tx.Take(&superior, two[1-i].ID).Error == nil && *superior.ParentID == agencies.ID
-			}, func(tx *gorm.DB, i int) error {
-				return tx.Model(&two[i]).Update("parent_id", two[1-i].ID).Error
-			})
-			if len(loops(t, w)) != 2 {
-				t.Error("this test could not see the race")
-			}
+		two := pair("无锁党委")
+		lookThenWrite(w, func(db *gorm.DB, i int) bool {
+			var superior model.Organisation
+			return db.Take(&superior, two[1-i].ID).Error == nil && *superior.ParentID == agencies.ID
+		}, func(db *gorm.DB, i int) error {
+			return db.Model(&model.Organisation{}).Where("id = ?", two[i].ID).Update("parent_id", two[1-i].ID).Error
+		})
+		if len(loops(t, w)) != 2 {
+			t.Error("this test could not see the race")
 		}
 	})
 }
@@ -578,19 +576,16 @@ func TestAPostIsHeldOnceAtATimeHoweverManyGrantItAtOnce(t *testing.T) {
 		if granted.Load() != 1 {
 			t.Errorf("%d of eight overlapping posts were granted", granted.Load())
 		}
-		if w.Store == trial.MySQL {
-			lookThenWrite(w, func(tx *gorm.DB, _ int) bool {
-				var held int64
-				return tx.Model(&model.Post{}).Where("member_id = ?", unlocked.ID).Count(&held).Error == nil && held == 0
-			}, func(tx *gorm.DB, i int) error {
-				return tx.Create(&model.Post{MemberID: unlocked.ID, OrganisationID: o.branch.ID, Kind: model.CommitteeMember,
-					Span: model.Span{From: "2026-05-01", Until: until(i)}}).Error
-			})
-			var held int64
-			w.DB.Model(&model.Post{}).Where("member_id = ?", unlocked.ID).Count(&held)
-			if held != 2 {
-				t.Errorf("this test could not see the race: %d", held)
-			}
+		held := func() (n int64) {
+			w.DB.Model(&model.Post{}).Where("member_id = ?", unlocked.ID).Count(&n)
+			return n
+		}
+		lookThenWrite(w, func(*gorm.DB, int) bool { return held() == 0 }, func(db *gorm.DB, i int) error {
+			return db.Create(&model.Post{MemberID: unlocked.ID, OrganisationID: o.branch.ID, Kind: model.CommitteeMember,
+				Span: model.Span{From: "2026-05-01", Until: until(i)}}).Error
+		})
+		if n := held(); n != 2 {
+			t.Errorf("this test could not see the race: %d", n)
 		}
 	})
 }
