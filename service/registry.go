@@ -326,6 +326,7 @@ func (s *Registry) Organisations(ctx context.Context, actor *model.Actor, parent
 	if err != nil {
 		return nil, err
 	}
+	limit = pageSize(limit)
 	page := &OrganisationPage{Items: []model.Organisation{}}
 	if err := rows.Where("id > ?", after).Order("id").Limit(limit + 1).Find(&page.Items).Error; err != nil {
 		return nil, fmt.Errorf("organisations under %d: %w", parentID, err)
@@ -377,6 +378,7 @@ func (s *Registry) Members(ctx context.Context, actor *model.Actor, organisation
 	if err != nil {
 		return nil, err
 	}
+	limit = pageSize(limit)
 	today := model.DayOf(s.now(), s.settings.Zone)
 	var rows []struct {
 		MemberLine
@@ -856,6 +858,9 @@ func ref(id uint64) *uint64 {
 	}
 	return &id
 }
+
+// pageSize bounds how much of a list one request gets.
+func pageSize(limit int) int { return min(max(limit, 1), 100) }
 
 func writePlace(id uint64) string { return strconv.FormatUint(id, 10) }
 
