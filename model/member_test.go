@@ -18,8 +18,8 @@ func newDistrict() district {
 	d := district{}
 	add := func(name, parent string, kind OrganisationKind) {
 		o := Organisation{ID: uint64(len(d) + 1), Kind: kind, Name: name}
-		if parent != "" {
-			o.ParentID = new(d.id(parent))
+		if above, ok := d[parent]; ok {
+			o.ParentID = &above.ID
 		}
 		d[name] = o
 	}
