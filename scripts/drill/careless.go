@@ -86,7 +86,7 @@ func serveCareless(ctx context.Context, dsn string) error {
 }
 
 // openCareless opens the stage with the careless server in the product's place.
-func (s *stage) openCareless(ctx context.Context) error {
+func (s *stage) openCareless(ctx context.Context, dsn string) error {
 	for _, statement := range []string{
 		"DROP TABLE IF EXISTS " + carelessTable, "CREATE TABLE " + carelessTable + " LIKE attendances",
 		"ALTER TABLE " + carelessTable + " DROP KEY attendances_once, ADD KEY (activity_id, member_id)",
@@ -95,7 +95,7 @@ func (s *stage) openCareless(ctx context.Context) error {
 			return fmt.Errorf("make table: %w", err)
 		}
 	}
-	program := rig.Program{Path: s.self, Args: []string{careless, s.stores.DSN}, Dir: s.dir}
+	program := rig.Program{Path: s.self, Args: []string{careless, dsn}, Dir: s.dir}
 	if err := s.open(ctx, program, carelessTable, 3); err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 // crash kills replicas from outside at any moment, and from inside just after
 // a commit and just before an answer, while a crowd checks in.
 func (s *stage) crash(ctx context.Context) error {
-	if err := s.openCareless(ctx); err != nil {
+	if err := s.openCareless(ctx, s.stores.DSN); err != nil {
 		return err
 	}
 	s.supervise(ctx, func(int) rig.Program { return s.program })

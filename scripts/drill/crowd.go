@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -64,7 +66,7 @@ func (s *stage) arrive(ctx context.Context, c crowd) *outcome {
 				out.unfinished = append(out.unfinished, person)
 			}
 		}
-		nonce := fmt.Sprintf("%s-%d-%d", s.id, mark, person)
+		nonce := fmt.Sprintf("%s-%06d-%06d", s.id, mark, person)
 		all.Go(func() { phone(nonce) })
 		if c.taps > 0 && n%c.taps == 0 {
 			all.Go(func() { phone(nonce + "-again") })
@@ -125,8 +127,9 @@ func (s *stage) try(ctx context.Context, person int, nonce string, n int) attemp
 		r := s.replicas[(n+i)%len(s.replicas)]
 		if address := r.address(); address != "" {
 			a.Replica = r.id
-			s.post(ctx, address, &a)
-			break
+			if s.post(ctx, address, &a) {
+				break
+			}
 		}
 	}
 	a.TookMS = time.Since(start).Milliseconds()
@@ -134,24 +137,27 @@ func (s *stage) try(ctx context.Context, person int, nonce string, n int) attemp
 	return a
 }
 
-func (s *stage) post(ctx context.Context, address string, a *attempt) {
+// post sends a check-in to an address; false where nobody took the connection.
+func (s *stage) post(ctx context.Context, address string, a *attempt) (sent bool) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+"/v1/check-ins", bytes.NewReader(s.codes.request(a.Person, a.Nonce)))
 	if err != nil {
 		a.Error = err.Error()
-		return
+		return true
 	}
 	request.Header.Set("Authorization", "Bearer "+s.town.Token(a.Person))
 	request.Header.Set("Content-Type", "application/json")
 	response, err := client.Do(request)
+	var network *net.OpError
 	if err != nil {
 		a.Error = err.Error()
-		return
+		return !errors.As(err, &network) || network.Op != "dial"
 	}
+	a.Error = ""
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		a.Error = err.Error()
-		return
+		return true
 	}
 	a.Status = response.StatusCode
 	var said struct {
@@ -162,17 +168,21 @@ func (s *stage) post(ctx context.Context, address string, a *attempt) {
 	if a.Status == http.StatusOK {
 		a.Body = string(body)
 	}
+	return true
 }
 
-// people are the first n of the town, in an order that brings the branches in
-// turn.
-func (s *stage) people(n int) []int {
+// people are n of the town after the first so many, in an order that brings
+// the branches in turn.
+func (s *stage) people(n int, after ...int) []int {
 	const perBranch = 50
 	var all []int
 	for first := range perBranch {
 		for i := first; i < s.town.Size(); i += perBranch {
 			all = append(all, i)
 		}
+	}
+	for _, skip := range after {
+		all = all[min(skip, len(all)):]
 	}
 	return slices.Clip(all[:min(n, len(all))])
 }

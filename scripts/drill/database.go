@@ -14,7 +14,7 @@ const back = 5 * time.Second
 
 // database kills the database server in the middle of a crowd.
 func (s *stage) database(ctx context.Context) error {
-	if err := s.openCareless(ctx); err != nil {
+	if err := s.openCareless(ctx, s.stores.DSN); err != nil {
 		return err
 	}
 	o, _, err := s.withoutDatabase(ctx, crowd{people: s.people(1000), rate: 250, patient: 2 * time.Second})

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"dangri/scripts/rig"
+)
+
+// withoutRedis is how slow a check-in may be while Redis is away.
+const withoutRedis = 400 * time.Millisecond
+
+// cache empties Redis again and again, kills it, and brings it back with what
+// it held before a session was ended and people checked in.
+func (s *stage) cache(ctx context.Context) error {
+	seconds := 5
+	if s.long {
+		seconds = 60
+	}
+	if err := s.openProduct(ctx, s.product.On(s.stores.DSN, s.stores.Redis)); err != nil {
+		return err
+	}
+	client := s.stores.RedisClient()
+	defer func() { _ = client.Close() }()
+	end := beside(ctx, func(ctx context.Context) {
+		every(ctx, 2*time.Second, func(int) {
+			s.history.event("empty Redis: %v", client.FlushAll(ctx).Err())
+		})
+	})
+	o := s.arrive(ctx, crowd{people: s.people(300 * seconds), rate: 300, patient: patience, echoes: 5})
+	end()
+	s.undisturbed(o, "Redis 每两秒清空一次")
+
+	var fault error
+	end = beside(ctx, func(ctx context.Context) {
+		if fault = sleep(ctx, time.Second); fault == nil {
+			s.history.event("kill Redis")
+			fault = s.stores.Kill(ctx, rig.Redis)
+		}
+	})
+	more := s.arrive(ctx, crowd{people: s.people(300*(seconds+1), 300*seconds), rate: 300, patient: patience, echoes: 5})
+	end()
+	if fault != nil {
+		return fault
+	}
+	s.undisturbed(more, fmt.Sprintf("Redis 停了 %d 秒", seconds))
+	if err := s.stores.Revive(rig.Redis); err != nil {
+		return err
+	}
+	if err := rig.Until(ctx, time.Minute, "Redis answers", func() bool { return client.Ping(ctx).Err() == nil }); err != nil {
+		return err
+	}
+	o.tries, o.waits, o.unfinished = append(o.tries, more.tries...), append(o.waits, more.waits...), append(o.unfinished, more.unfinished...)
+	if err := s.settle(ctx, o); err != nil {
+		return err
+	}
+	if err := s.shown(ctx, 5*time.Second); err != nil {
+		return err
+	}
+	return s.oldDump(ctx)
+}
+
+// undisturbed checks that everybody was checked in at the first try, and soon.
+func (s *stage) undisturbed(o *outcome, while string) {
+	var refused []string
+	for _, a := range o.tries {
+		if !a.final() {
+			refused = append(refused, fmt.Sprint(a.Status, " ", a.Code, " ", a.Error))
+		}
+	}
+	p99 := percentile(o.waits, 99)
+	s.check(len(refused) == 0 && p99 <= withoutRedis, "%s：%d 人都一次签上，99%% 在 %v 内（应在 %v 内）；没签上的 %s", while, len(o.waits), p99, withoutRedis, some(refused))
+}
+
+// oldDump ends a session and lets people check in, then puts Redis back to the
+// moment before.
+func (s *stage) oldDump(ctx context.Context) error {
+	if err := s.openProduct(ctx, s.product.On(s.stores.DSN, s.stores.Redis)); err != nil {
+		return err
+	}
+	client := s.stores.RedisClient()
+	defer func() { _ = client.Close() }()
+	victim := s.town.Size() - 1
+	for _, r := range s.replicas {
+		if status := s.ask(r, http.MethodGet, "/v1/me/code", victim); status != http.StatusOK {
+			return fmt.Errorf("the session does not work before it is ended: %d", status)
+		}
+		s.wrongBoards(r.address(), nil) // so that Redis keeps copies of them
+	}
+	if err := client.Save(ctx).Err(); err != nil {
+		return fmt.Errorf("dump Redis: %w", err)
+	}
+	if status := s.ask(s.replicas[0], http.MethodDelete, "/v1/sessions/current", victim); status != http.StatusOK {
+		return fmt.Errorf("the session cannot be ended: %d", status)
+	}
+	s.arrive(ctx, crowd{people: s.people(600), rate: 600, patient: patience})
+	s.history.event("put Redis back to the dump")
+	if err := s.stores.Kill(ctx, rig.Redis); err != nil {
+		return err
+	}
+	if err := s.stores.Revive(rig.Redis); err != nil {
+		return err
+	}
+	if err := rig.Until(ctx, time.Minute, "Redis answers", func() bool { return client.Ping(ctx).Err() == nil }); err != nil {
+		return err
+	}
+	hash := sha256.Sum256([]byte(s.town.Token(victim)))
+	session, err := kept(ctx, client, "session:"+base64.RawURLEncoding.EncodeToString(hash[:]))
+	if err != nil {
+		return err
+	}
+	copied, err := kept(ctx, client, fmt.Sprintf("board:%d", s.meeting.Activities()[0]))
+	if err != nil {
+		return err
+	}
+	var board struct {
+		Board struct {
+			Tally struct {
+				Present int `json:"present"`
+			} `json:"tally"`
+		} `json:"board"`
+	}
+	if err := json.Unmarshal([]byte(copied), &board); err != nil {
+		return fmt.Errorf("read the dumped board: %w", err)
+	}
+	s.check(session != "" && board.Board.Tally.Present == 0, "对照：旧的 Redis 里确有已作废的会话和没人到的会场")
+	alive, asked := 0, 0
+	until := time.Now().Add(3 * time.Second)
+	for time.Now().Before(until) && ctx.Err() == nil {
+		for _, r := range s.replicas {
+			asked++
+			if s.ask(r, http.MethodGet, "/v1/me/code", victim) != http.StatusUnauthorized {
+				alive++
+			}
+		}
+		if err := sleep(ctx, 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	s.check(alive == 0, "作废的会话问了 %d 次，一次也没有复活：%d", asked, alive)
+	return s.shown(ctx, 5*time.Second)
+}
+
+// kept is what Redis holds under a key, whatever the product's prefix.
+func kept(ctx context.Context, client *redis.Client, key string) (string, error) {
+	found, err := client.Keys(ctx, "*:"+key).Result()
+	if err != nil || len(found) != 1 {
+		return "", fmt.Errorf("find %s in Redis: %d keys, %v", key, len(found), err)
+	}
+	return client.Get(ctx, found[0]).Result()
+}
+
+// ask is the status of an answer to a person.
+func (s *stage) ask(r *replica, method, path string, person int) int {
+	w := rig.NewWire(r.address())
+	defer w.Close()
+	status, _, err := w.Do(rig.Request(method, path, s.town.Token(person), nil))
+	if err != nil {
+		return 0
+	}
+	return status
+}

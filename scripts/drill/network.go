@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/Shopify/toxiproxy/v2"
+	"github.com/rs/zerolog"
+)
+
+// slowest is how long a check-in may take when every packet from a store is a
+// tenth of a second late.
+const slowest = time.Second
+
+// network puts a proxy before each store that cuts connections a fifth of the
+// time, and then one that is slow.
+func (s *stage) network(ctx context.Context) error {
+	proxies := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
+	mysql := toxiproxy.NewProxy(proxies, "mysql", "127.0.0.1:0", s.stores.MySQL)
+	redis := toxiproxy.NewProxy(proxies, "redis", "127.0.0.1:0", s.stores.Redis)
+	if err := errors.Join(mysql.Start(), redis.Start()); err != nil {
+		return fmt.Errorf("start proxies: %w", err)
+	}
+	defer mysql.Stop()
+	defer redis.Stop()
+	cut := func(ctx context.Context, proxy *toxiproxy.Proxy) func() {
+		return beside(ctx, func(ctx context.Context) {
+			every(ctx, 1250*time.Millisecond, func(int) {
+				s.history.event("cut %s", proxy.Name)
+				s.spoil(proxy, `{"name":"cut","type":"reset_peer","attributes":{"timeout":0}}`)
+				_ = sleep(ctx, 250*time.Millisecond) // the end may come first
+				s.mend(proxy, "cut")
+			})
+		})
+	}
+
+	if err := s.openCareless(ctx, s.stores.Via(mysql.Listen)); err != nil {
+		return err
+	}
+	end := cut(ctx, mysql)
+	o := s.arrive(ctx, crowd{people: s.people(900), rate: 200, patient: 2 * time.Second})
+	end()
+	f, _, err := s.found(ctx, o)
+	if err != nil {
+		return err
+	}
+	s.check(len(f.Lost) > 0, "对照：先答复后写库的服务，查得出丢失 %d 条", len(f.Lost))
+
+	seconds := 10
+	if s.long {
+		seconds = 60
+	}
+	product := s.product.On(s.stores.Via(mysql.Listen), redis.Listen)
+	if err := s.openProduct(ctx, product); err != nil {
+		return err
+	}
+	endMySQL, endRedis := cut(ctx, mysql), func() {}
+	if err := sleep(ctx, 600*time.Millisecond); err == nil {
+		endRedis = cut(ctx, redis)
+	}
+	o = s.arrive(ctx, crowd{people: s.people(300 * seconds), rate: 300, patient: patience, taps: 20, echoes: 5})
+	endMySQL()
+	endRedis()
+	away := 0
+	for _, a := range o.tries {
+		if a.Status == http.StatusServiceUnavailable {
+			away++
+		}
+	}
+	s.check(away > 0, "连接确实断了：答复 503 共 %d 次", away)
+	if err := s.settle(ctx, o); err != nil {
+		return err
+	}
+	if err := s.shown(ctx, 5*time.Second); err != nil {
+		return err
+	}
+
+	if err := s.openProduct(ctx, product); err != nil {
+		return err
+	}
+	for _, proxy := range []*toxiproxy.Proxy{mysql, redis} {
+		s.spoil(proxy, `{"name":"slow","type":"latency","attributes":{"latency":100}}`)
+	}
+	o = s.arrive(ctx, crowd{people: s.people(200 * seconds), rate: 200, patient: patience})
+	for _, proxy := range []*toxiproxy.Proxy{mysql, redis} {
+		s.mend(proxy, "slow")
+	}
+	p99 := percentile(o.waits, 99)
+	s.check(p99 <= slowest, "存储的每次回答都慢 100 ms：99%% 在 %v 内签上（应在 %v 内）", p99, slowest)
+	return s.settle(ctx, o)
+}
+
+func (s *stage) spoil(proxy *toxiproxy.Proxy, toxic string) {
+	if _, err := proxy.Toxics.AddToxicJson(strings.NewReader(toxic)); err != nil {
+		s.check(false, "代理没有照办：%v", err)
+	}
+}
+
+func (s *stage) mend(proxy *toxiproxy.Proxy, name string) {
+	if err := proxy.Toxics.RemoveToxic(context.Background(), name); err != nil {
+		s.check(false, "代理没有照办：%v", err)
+	}
+}
