@@ -29,7 +29,7 @@ func adminCommands() []*cli.Command {
 				&cli.Uint64Flag{Name: "organisation", Usage: "任职的组织的编号", Required: true},
 				&cli.StringFlag{Name: "post", Usage: "secretary、committee_member、group_leader、community_liaison、supervisor、administrator", Required: true},
 			}, Action: withServices(func(ctx context.Context, c *cli.Command, s *service.Services) error {
-				return show(s.Registry.GrantPost(ctx, model.Operator(), service.PostInput{
+				return show(s.Posts.Grant(ctx, model.Operator(), service.PostInput{
 					MemberID: c.Uint64("member"), OrganisationID: c.Uint64("organisation"), Kind: model.PostKind(c.String("post"))}))
 			})},
 			{Name: "invite", Usage: "给党员发一次性邀请码", Flags: []cli.Flag{member}, Action: withServices(func(ctx context.Context, c *cli.Command, s *service.Services) error {
@@ -41,7 +41,7 @@ func adminCommands() []*cli.Command {
 			{Name: "organisations", Usage: "列出组织（不写上级则从根开始）", Flags: []cli.Flag{&cli.Uint64Flag{Name: "under", Usage: "上级组织的编号"}},
 				Action: withServices(func(ctx context.Context, c *cli.Command, s *service.Services) error {
 					return eachPage(func(cursor string) (string, error) {
-						page, err := s.Registry.Organisations(ctx, model.Operator(), c.Uint64("under"), cursor, 100)
+						page, err := s.Organisations.List(ctx, model.Operator(), c.Uint64("under"), cursor, 100)
 						if err != nil {
 							return "", err
 						}
@@ -54,7 +54,7 @@ func adminCommands() []*cli.Command {
 			{Name: "members", Usage: "列出党支部的党员", Flags: []cli.Flag{&cli.Uint64Flag{Name: "branch", Usage: "党支部的编号", Required: true}},
 				Action: withServices(func(ctx context.Context, c *cli.Command, s *service.Services) error {
 					return eachPage(func(cursor string) (string, error) {
-						page, err := s.Registry.Members(ctx, model.Operator(), c.Uint64("branch"), cursor, 100)
+						page, err := s.Members.List(ctx, model.Operator(), c.Uint64("branch"), cursor, 100)
 						if err != nil {
 							return "", err
 						}

@@ -149,6 +149,7 @@ func (a *app) openRedis() (redis.UniversalClient, error) {
 		a.closers = append(a.closers, embedded.Close, tick.Stop, func() { close(stop) })
 		options.Addrs = []string{embedded.Addr()}
 	}
+	redis.SetLogger(quiet{}) // what it would print comes back as an error
 	client := redis.NewUniversalClient(options)
 	a.closers = append(a.closers, func() { _ = client.Close() })
 	return client, nil
@@ -229,3 +230,8 @@ func untilClosed(err error) error {
 	}
 	return err
 }
+
+// quiet is the logger of a library whose words would break the JSON log.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}

@@ -120,7 +120,7 @@ func healthcheck(ctx context.Context, _ *cli.Command) error {
 	if err != nil {
 		return errors.New("服务没有回应")
 	}
-	defer response.Body.Close() //nolint:errcheck // nothing was written
+	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("服务未就绪：%s", response.Status)
 	}

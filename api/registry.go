@@ -30,7 +30,7 @@ type organisationsRequest struct {
 
 func listOrganisations(s *service.Services) useCase[organisationsRequest, *service.OrganisationPage] {
 	return func(ctx context.Context, actor *model.Actor, r *organisationsRequest) (*service.OrganisationPage, error) {
-		return s.Registry.Organisations(ctx, actor, r.ParentID, r.Cursor, r.Limit)
+		return s.Organisations.List(ctx, actor, r.ParentID, r.Cursor, r.Limit)
 	}
 }
 
@@ -38,7 +38,7 @@ type addOrganisationRequest struct{ Body service.OrganisationInput }
 
 func addOrganisation(s *service.Services) useCase[addOrganisationRequest, *model.Organisation] {
 	return func(ctx context.Context, actor *model.Actor, r *addOrganisationRequest) (*model.Organisation, error) {
-		return s.Registry.AddOrganisation(ctx, actor, r.Body)
+		return s.Organisations.Add(ctx, actor, r.Body)
 	}
 }
 
@@ -49,7 +49,7 @@ type updateOrganisationRequest struct {
 
 func updateOrganisation(s *service.Services) useCase[updateOrganisationRequest, *model.Organisation] {
 	return func(ctx context.Context, actor *model.Actor, r *updateOrganisationRequest) (*model.Organisation, error) {
-		return s.Registry.UpdateOrganisation(ctx, actor, r.OrganisationID, r.Body)
+		return s.Organisations.Update(ctx, actor, r.OrganisationID, r.Body)
 	}
 }
 
@@ -60,13 +60,13 @@ type membersRequest struct {
 
 func listMembers(s *service.Services) useCase[membersRequest, *service.MemberPage] {
 	return func(ctx context.Context, actor *model.Actor, r *membersRequest) (*service.MemberPage, error) {
-		return s.Registry.Members(ctx, actor, r.OrganisationID, r.Cursor, r.Limit)
+		return s.Members.List(ctx, actor, r.OrganisationID, r.Cursor, r.Limit)
 	}
 }
 
 func revealPhone(s *service.Services) useCase[OfMember, *service.RevealedPhone] {
 	return func(ctx context.Context, actor *model.Actor, r *OfMember) (*service.RevealedPhone, error) {
-		return s.Registry.RevealPhone(ctx, actor, r.MemberID)
+		return s.Members.RevealPhone(ctx, actor, r.MemberID)
 	}
 }
 
@@ -89,7 +89,7 @@ type transferRequest struct {
 
 func transferMember(s *service.Services) useCase[transferRequest, *model.Membership] {
 	return func(ctx context.Context, actor *model.Actor, r *transferRequest) (*model.Membership, error) {
-		return s.Registry.TransferMember(ctx, actor, r.MemberID, r.Body)
+		return s.Members.Transfer(ctx, actor, r.MemberID, r.Body)
 	}
 }
 
@@ -97,7 +97,7 @@ type grantPostRequest struct{ Body service.PostInput }
 
 func grantPost(s *service.Services) useCase[grantPostRequest, *model.Post] {
 	return func(ctx context.Context, actor *model.Actor, r *grantPostRequest) (*model.Post, error) {
-		return s.Registry.GrantPost(ctx, actor, r.Body)
+		return s.Posts.Grant(ctx, actor, r.Body)
 	}
 }
 
@@ -108,6 +108,6 @@ type endPostRequest struct {
 
 func endPost(s *service.Services) useCase[endPostRequest, done] {
 	return func(ctx context.Context, actor *model.Actor, r *endPostRequest) (done, error) {
-		return ok(s.Registry.EndPost(ctx, actor, r.PostID, model.Day(r.Day)))
+		return ok(s.Posts.End(ctx, actor, r.PostID, model.Day(r.Day)))
 	}
 }

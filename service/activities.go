@@ -238,7 +238,7 @@ func (s *Activities) checkText(ctx context.Context, actor *model.Actor, a *model
 	verdict, err := s.platform.CheckText(ctx, actor.OpenID, a.Title+"\n"+a.Place.Name+"\n"+a.Content)
 	switch {
 	case err != nil:
-		return platformRefusal(err, model.ErrPlatformAway)
+		return platformRefusal(err, model.ErrReenter) // WeChat checks texts only of who was there in the last two hours
 	case verdict == "risky":
 		return model.ErrTextRisky
 	case verdict != "pass":

@@ -2,9 +2,10 @@ package service
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"math/big"
 	"strconv"
 	"strings"
 	"time"
@@ -230,12 +231,12 @@ const invitationLetters = "23456789ABCDEFGHJKMNPQRSTWXYZ"
 // newInvitation is a code such as "K7QM-3XHD-PA" with more than 48 random bit.
 func newInvitation() string {
 	var b strings.Builder
-	source := rand.New(randomSource{})
 	for i := range 10 {
 		if i == 4 || i == 8 {
 			b.WriteByte('-')
 		}
-		b.WriteByte(invitationLetters[source.IntN(len(invitationLetters))])
+		n, _ := rand.Int(rand.Reader, big.NewInt(int64(len(invitationLetters)))) // never fails since Go 1.24
+		b.WriteByte(invitationLetters[n.Int64()])
 	}
 	return b.String()
 }

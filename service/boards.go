@@ -96,7 +96,7 @@ func (s *Boards) warm(id uint64, value, version string) *boardCopy {
 		return nil
 	}
 	age := s.now().Sub(c.MadeAt)
-	if c.Version != version || age < 0 || age >= boardLife {
+	if c.Version != version || age < -boardLife || age >= boardLife {
 		return nil
 	}
 	return c

@@ -50,9 +50,10 @@ func (c codes) readScreen(code string) (screenCode, error) {
 }
 
 // freshAt says whether the code counts for the activity at now: it was issued
-// under the present epoch and at most one step and one margin ago.
+// under the present epoch and at most one step and one margin ago. A code a
+// little ahead of this replica's clock comes from one that is ahead.
 func (c codes) freshAt(s screenCode, epoch uint32, now time.Time) error {
-	if s.epoch != epoch || now.Before(s.issued) || !now.Before(s.issued.Add(c.settings.CodeStep+c.settings.CodeMargin)) {
+	if s.epoch != epoch || now.Before(s.issued.Add(-clockSkew)) || !now.Before(s.issued.Add(c.settings.CodeStep+c.settings.CodeMargin)) {
 		return model.ErrCodeExpired
 	}
 	return nil
@@ -92,7 +93,7 @@ func (c codes) readMember(code string, now time.Time) (memberID uint64, err erro
 		return 0, model.ErrMemberCode
 	}
 	issued := time.Unix(int64(n[1]), 0)
-	if now.Before(issued) || !now.Before(issued.Add(memberCodeLife)) {
+	if now.Before(issued.Add(-clockSkew)) || !now.Before(issued.Add(memberCodeLife)) {
 		return 0, model.ErrMemberCode
 	}
 	return n[0], nil

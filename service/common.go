@@ -1,15 +1,16 @@
 package service
 
 import (
-	crand "crypto/rand"
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"gorm.io/gorm"
 
@@ -56,15 +57,6 @@ func auditBy(tx *gorm.DB, now time.Time, actor *model.Actor, action, table strin
 	return audit(tx, now, actor.AccountID, actor.MemberID, action, table, id, result, details)
 }
 
-// randomSource is the system's random source for math/rand/v2.
-type randomSource struct{}
-
-func (randomSource) Uint64() uint64 {
-	var b [8]byte
-	_, _ = crand.Read(b[:]) // never fails since Go 1.24
-	return binary.LittleEndian.Uint64(b[:])
-}
-
 func chunks[T any](all []T, size int) [][]T {
 	var out [][]T
 	for len(all) > size {
@@ -83,18 +75,42 @@ func deref[T any](p *T) (v T) {
 	return v
 }
 
+// maxMarks is how many combining marks a character keeps. No script in use
+// needs more on one; piled up they run over the lines around them.
+const maxMarks = 4
+
 // cleanText is a text as it is kept: trimmed, without control, invisible and
-// direction-changing characters. Line breaks stay.
+// direction-changing characters, and without marks that stand on nothing or
+// are piled up. Line breaks stay.
 func cleanText(text string) string {
+	marks := maxMarks // on the character before; at the start there is none to stand on
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' {
-			return r
-		}
-		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar {
+		switch {
+		case unicode.IsSpace(r) && (r == '\n' || r == '\t' || !unicode.IsControl(r)):
+			marks = maxMarks
+		case unicode.IsControl(r), unicode.Is(unicode.Cf, r), unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r), r == unicode.ReplacementChar:
 			return -1
+		case !unicode.IsMark(r):
+			marks = 0
+		case marks == maxMarks:
+			return -1
+		default:
+			marks++
 		}
 		return r
 	}, text))
+}
+
+// cleanLine is cleanText in one line.
+func cleanLine(text string) string { return strings.Join(strings.Fields(cleanText(text)), " ") }
+
+// cleanReason is a reason as it is kept, or refused where it says nothing.
+func cleanReason(text string) (string, error) {
+	reason := cleanLine(text)
+	if utf8.RuneCountInString(reason) < 2 {
+		return "", model.BadField("reason", "请写明原因，至少两个字")
+	}
+	return reason, nil
 }
 
 // writeCursor and readCursor carry a place in a list ordered by time and id.
@@ -108,8 +124,41 @@ func readCursor(cursor string) (at time.Time, id uint64, err error) {
 	if err == nil {
 		_, err = fmt.Sscanf(string(raw), "%d.%d", &ms, &id)
 	}
-	if err != nil || ms < 0 || ms > 1<<43 {
-		return at, 0, model.BadField("cursor", "翻页位置无效，请从头刷新")
+	at = time.UnixMilli(ms).UTC()
+	if err != nil || ms < 0 || ms > 1<<43 || id > math.MaxInt64 || writeCursor(at, id) != cursor {
+		return time.Time{}, 0, model.BadField("cursor", "翻页位置无效，请从头刷新")
 	}
-	return time.UnixMilli(ms).UTC(), id, nil
+	return at, id, nil
+}
+
+// taken turns a duplicate key into the refusal that explains it.
+func taken(err error, refusal *model.Error) error {
+	if errors.Is(err, gorm.ErrDuplicatedKey) {
+		return refusal
+	}
+	return err
+}
+
+// ref is a pointer to an id, nil for zero.
+func ref(id uint64) *uint64 {
+	if id == 0 {
+		return nil
+	}
+	return &id
+}
+
+// pageSize bounds how much of a list one request gets.
+func pageSize(limit int) int { return min(max(limit, 1), 100) }
+
+func writePlace(id uint64) string { return strconv.FormatUint(id, 10) }
+
+func readPlace(cursor string) (uint64, error) {
+	if cursor == "" {
+		return 0, nil
+	}
+	id, err := strconv.ParseUint(cursor, 10, 63)
+	if err != nil {
+		return 0, model.BadField("cursor", "翻页位置无效，请从头刷新")
+	}
+	return id, nil
 }

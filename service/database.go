@@ -72,6 +72,7 @@ func openServer(dsn string) (*sql.DB, error) {
 	}
 	cfg.ParseTime, cfg.Loc, cfg.InterpolateParams, cfg.MultiStatements = true, time.UTC, true, false
 	cfg.Collation = "utf8mb4_unicode_ci"
+	cfg.Logger = &mysql.NopLogger{} // what it would print comes back as an error
 	cfg.Timeout, cfg.ReadTimeout, cfg.WriteTimeout = 3*time.Second, 15*time.Second, 15*time.Second
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {

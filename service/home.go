@@ -177,11 +177,11 @@ func headline(h *HomeScreen) string {
 			return "您已签到“" + a.Title + "”"
 		}
 	}
-	for _, a := range h.Next {
-		if a.Status == model.Cancelled {
-			return "“" + a.Title + "”已取消"
-		}
-		return "下一次活动：“" + a.Title + "”"
+	switch {
+	case len(h.Next) == 0:
+		return "近期没有需要您参加的活动"
+	case h.Next[0].Status == model.Cancelled:
+		return "“" + h.Next[0].Title + "”已取消"
 	}
-	return "近期没有需要您参加的活动"
+	return "下一次活动：“" + h.Next[0].Title + "”"
 }

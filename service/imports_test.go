@@ -103,7 +103,7 @@ func (o *office) own() string {
 
 func (o *office) members(t *testing.T) map[string]service.MemberLine {
 	t.Helper()
-	page, err := o.Registry.Members(t.Context(), o.Actor(o.secretary), o.branch.ID, "", 100)
+	page, err := o.Services.Members.List(t.Context(), o.Actor(o.secretary), o.branch.ID, "", 100)
 	if err != nil {
 		t.Fatal(err)
 	}

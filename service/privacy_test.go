@@ -78,7 +78,7 @@ func TestM2_NoPhoneNumberIsKeptInPlainText(t *testing.T) {
 		if _, err := v.byPhone(t, w); err != nil {
 			t.Fatal(err)
 		}
-		phone, err := w.Registry.RevealPhone(t.Context(), o.Actor(o.secretary), member.ID)
+		phone, err := w.Services.Members.RevealPhone(t.Context(), o.Actor(o.secretary), member.ID)
 		if err != nil || phone.Phone != "19912345678" {
 			t.Fatalf("got %+v, %v", phone, err)
 		}
@@ -131,11 +131,11 @@ func TestM4_ASealedNumberMovedToAnotherMemberDoesNotOpen(t *testing.T) {
 		if err := w.DB.Model(&model.MemberPhone{}).Where("member_id = ?", p.ID).Update("sealed", row.Sealed).Error; err != nil {
 			t.Fatal(err)
 		}
-		got, err := w.Registry.RevealPhone(t.Context(), o.Actor(o.secretary), p.ID)
+		got, err := w.Services.Members.RevealPhone(t.Context(), o.Actor(o.secretary), p.ID)
 		if err == nil || strings.Contains(err.Error(), other.Phone) {
 			t.Errorf("got %+v, %v; want an error that shows nothing", got, err)
 		}
-		if got, err := w.Registry.RevealPhone(t.Context(), o.Actor(o.secretary), other.ID); err != nil || got.Phone != other.Phone {
+		if got, err := w.Services.Members.RevealPhone(t.Context(), o.Actor(o.secretary), other.ID); err != nil || got.Phone != other.Phone {
 			t.Errorf("in its own place: %+v, %v", got, err)
 		}
 	})

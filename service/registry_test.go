@@ -49,14 +49,14 @@ func TestK8_AUnitThatMovesTakesItsScopeAlongAtOnce(t *testing.T) {
 		w.Post(before, agencies, model.Supervisor)
 		w.Post(after, town, model.Supervisor)
 		sees := func(p *trial.Person) error {
-			_, err := w.Registry.Members(t.Context(), w.Actor(p), o.branch.ID, "", 10)
+			_, err := w.Services.Members.List(t.Context(), w.Actor(p), o.branch.ID, "", 10)
 			return err
 		}
 		if err := sees(before); err != nil {
 			t.Errorf("the present superior: %s", explain(err))
 		}
 		wantRefusal(t, "another committee", sees(after), model.ErrNotFound)
-		_, err := w.Registry.UpdateOrganisation(t.Context(), model.Operator(), o.branch.ID,
+		_, err := w.Organisations.Update(t.Context(), model.Operator(), o.branch.ID,
 			service.OrganisationInput{ParentID: town.ID, Kind: model.Branch, UnitKind: model.Village, Name: "第一党支部"})
 		if err != nil {
 			t.Fatal(explain(err))
@@ -75,7 +75,7 @@ func TestK9_AnOrganisationIsNeverPutUnderItselfOrWhereItsKindDoesNotBelong(t *te
 		branch := w.Organisation(&general, model.Branch, "第一党支部")
 		group := w.Group(branch, "第一党小组")
 		put := func(o, under model.Organisation, kind model.OrganisationKind) error {
-			_, err := w.Registry.UpdateOrganisation(t.Context(), model.Operator(), o.ID,
+			_, err := w.Organisations.Update(t.Context(), model.Operator(), o.ID,
 				service.OrganisationInput{ParentID: under.ID, Kind: kind, UnitKind: o.UnitKind, Name: o.Name})
 			return err
 		}
@@ -123,7 +123,7 @@ func TestK9_ConcurrentMovesNeverMakeALoop(t *testing.T) {
 			two := pair(fmt.Sprint("党委", round))
 			var moved atomic.Int64
 			trial.Race(2, func(i int) {
-				_, err := w.Registry.UpdateOrganisation(t.Context(), model.Operator(), two[i].ID, service.OrganisationInput{
+				_, err := w.Organisations.Update(t.Context(), model.Operator(), two[i].ID, service.OrganisationInput{
 					ParentID: two[1-i].ID, Kind: model.GeneralBranch, UnitKind: model.Organ, Name: two[i].Name})
 				switch {
 				case err == nil:
@@ -163,7 +163,7 @@ func TestOrganisationsAreMadeAndChangedByAdministratorsAbove(t *testing.T) {
 			return service.OrganisationInput{ParentID: parent, Kind: kind, UnitKind: model.Organ, Name: name}
 		}
 		add := func(p *trial.Person, in service.OrganisationInput) error {
-			_, err := w.Registry.AddOrganisation(t.Context(), w.Actor(p), in)
+			_, err := w.Organisations.Add(t.Context(), w.Actor(p), in)
 			return err
 		}
 		if err := add(admin, input(agencies.ID, model.Branch, "第二党支部")); err != nil {
@@ -180,7 +180,7 @@ func TestOrganisationsAreMadeAndChangedByAdministratorsAbove(t *testing.T) {
 		wantRefusal(t, "a secretary's second branch", add(o.secretary, input(o.branch.ID, model.Branch, "分支部")), model.ErrForbidden)
 
 		update := func(p *trial.Person, id uint64, in service.OrganisationInput) error {
-			_, err := w.Registry.UpdateOrganisation(t.Context(), w.Actor(p), id, in)
+			_, err := w.Organisations.Update(t.Context(), w.Actor(p), id, in)
 			return err
 		}
 		if err := update(admin, agencies.ID, input(w.District().ID, model.DepartmentalCommittee, "区直机关工委")); err != nil {
@@ -195,7 +195,7 @@ func TestOrganisationsAreMadeAndChangedByAdministratorsAbove(t *testing.T) {
 		if entries != 3 {
 			t.Errorf("%d audit entries for three changes", entries)
 		}
-		if _, err := w.Registry.AddOrganisation(t.Context(), model.Operator(), input(0, model.WorkCommittee, "区党工委")); !errors.Is(err, model.ErrOrganisationTaken) {
+		if _, err := w.Organisations.Add(t.Context(), model.Operator(), input(0, model.WorkCommittee, "区党工委")); !errors.Is(err, model.ErrOrganisationTaken) {
 			t.Errorf("a second root of one name: %s", explain(err))
 		}
 	})
@@ -212,7 +212,7 @@ func TestOrganisationsAndMembersAreListedPageByPageWithinWhatOneOversees(t *test
 		w.Members(o.branch, 5)
 		var names []string
 		for cursor := ""; ; {
-			page, err := w.Registry.Organisations(t.Context(), w.Actor(watcher), w.Agencies().ID, cursor, 3)
+			page, err := w.Organisations.List(t.Context(), w.Actor(watcher), w.Agencies().ID, cursor, 3)
 			if err != nil {
 				t.Fatal(explain(err))
 			}
@@ -228,7 +228,7 @@ func TestOrganisationsAndMembersAreListedPageByPageWithinWhatOneOversees(t *test
 		}
 		seen := map[uint64]bool{}
 		for cursor := ""; ; {
-			page, err := w.Registry.Members(t.Context(), w.Actor(watcher), o.branch.ID, cursor, 3)
+			page, err := w.Services.Members.List(t.Context(), w.Actor(watcher), o.branch.ID, cursor, 3)
 			if err != nil {
 				t.Fatal(explain(err))
 			}
@@ -242,22 +242,22 @@ func TestOrganisationsAndMembersAreListedPageByPageWithinWhatOneOversees(t *test
 		if len(seen) != 7 {
 			t.Errorf("%d members in pages", len(seen))
 		}
-		own, err := w.Registry.Organisations(t.Context(), w.Actor(watcher), 0, "", 10)
+		own, err := w.Organisations.List(t.Context(), w.Actor(watcher), 0, "", 10)
 		if err != nil || len(own.Items) != 1 || own.Items[0].ID != w.Agencies().ID {
 			t.Errorf("where I have a post: %+v, %v", own, err)
 		}
-		roots, err := w.Registry.Organisations(t.Context(), model.Operator(), 0, "", 10)
+		roots, err := w.Organisations.List(t.Context(), model.Operator(), 0, "", 10)
 		if err != nil || len(roots.Items) != 1 || roots.Items[0].ID != w.District().ID {
 			t.Errorf("the roots: %+v, %v", roots, err)
 		}
-		_, above := w.Registry.Organisations(t.Context(), w.Actor(watcher), w.District().ID, "", 10)
-		_, unknown := w.Registry.Organisations(t.Context(), w.Actor(watcher), 999_999, "", 10)
+		_, above := w.Organisations.List(t.Context(), w.Actor(watcher), w.District().ID, "", 10)
+		_, unknown := w.Organisations.List(t.Context(), w.Actor(watcher), 999_999, "", 10)
 		wantRefusal(t, "above", above, model.ErrNotFound)
 		if explain(above) != explain(unknown) {
 			t.Errorf("above %s, unknown %s", explain(above), explain(unknown))
 		}
 		for _, cursor := range []string{"x", "-1", "1e3", strings.Repeat("9", 30)} {
-			if _, err := w.Registry.Members(t.Context(), w.Actor(watcher), o.branch.ID, cursor, 3); !errors.Is(err, model.BadField("", "")) {
+			if _, err := w.Services.Members.List(t.Context(), w.Actor(watcher), o.branch.ID, cursor, 3); !errors.Is(err, model.BadField("", "")) {
 				t.Errorf("cursor %q: %s", cursor, explain(err))
 			}
 		}
@@ -270,7 +270,7 @@ func TestK11_APhoneNumberIsMaskedAndEveryLookAtAWholeOneIsAudited(t *testing.T) 
 		p, plain, watcher := w.Member(o.branch, "丁一"), w.Member(o.branch, "丁二"), w.Member(o.branch, "丁看")
 		w.Post(watcher, w.Agencies(), model.Supervisor)
 		w.Bind(p)
-		page, err := w.Registry.Members(t.Context(), w.Actor(watcher), o.branch.ID, "", 100)
+		page, err := w.Services.Members.List(t.Context(), w.Actor(watcher), o.branch.ID, "", 100)
 		if err != nil {
 			t.Fatal(explain(err))
 		}
@@ -286,16 +286,16 @@ func TestK11_APhoneNumberIsMaskedAndEveryLookAtAWholeOneIsAudited(t *testing.T) 
 			t.Errorf("bound though nobody bound them: %+v", m)
 		}
 		reveal := func(by *trial.Person) (*service.RevealedPhone, error) {
-			return w.Registry.RevealPhone(t.Context(), w.Actor(by), p.ID)
+			return w.Services.Members.RevealPhone(t.Context(), w.Actor(by), p.ID)
 		}
-		_, err = w.Registry.Members(t.Context(), w.Actor(plain), o.branch.ID, "", 100)
+		_, err = w.Services.Members.List(t.Context(), w.Actor(plain), o.branch.ID, "", 100)
 		wantRefusal(t, "a member lists the branch", err, model.ErrNotFound)
 		_, err = reveal(plain)
 		wantRefusal(t, "a member", err, model.ErrNotFound)
 		_, err = reveal(watcher)
 		wantRefusal(t, "a supervisor", err, model.ErrForbidden)
 		_, foreign := reveal(other.secretary)
-		_, unknown := w.Registry.RevealPhone(t.Context(), w.Actor(other.secretary), 999_999)
+		_, unknown := w.Services.Members.RevealPhone(t.Context(), w.Actor(other.secretary), 999_999)
 		if wantRefusal(t, "another branch's secretary", foreign, model.ErrNotFound); explain(foreign) != explain(unknown) {
 			t.Errorf("foreign %s, unknown %s", explain(foreign), explain(unknown))
 		}
@@ -321,7 +321,7 @@ func TestK14_AGroupLeaderSeesTheNamesOfTheOwnGroupAndNoMore(t *testing.T) {
 		w.Member(o.branch, "丁一", trial.InGroup(one))
 		w.Member(o.branch, "丁二", trial.InGroup(two))
 		w.Post(leader, one, model.GroupLeader)
-		page, err := w.Registry.Members(t.Context(), w.Actor(leader), one.ID, "", 100)
+		page, err := w.Services.Members.List(t.Context(), w.Actor(leader), one.ID, "", 100)
 		if err != nil || len(page.Items) != 2 {
 			t.Fatalf("got %+v, %v", page, err)
 		}
@@ -331,10 +331,10 @@ func TestK14_AGroupLeaderSeesTheNamesOfTheOwnGroupAndNoMore(t *testing.T) {
 			}
 		}
 		for _, id := range []uint64{two.ID, o.branch.ID} {
-			_, err := w.Registry.Members(t.Context(), w.Actor(leader), id, "", 100)
+			_, err := w.Services.Members.List(t.Context(), w.Actor(leader), id, "", 100)
 			wantRefusal(t, fmt.Sprint("organisation ", id), err, model.ErrNotFound)
 		}
-		_, err = w.Registry.RevealPhone(t.Context(), w.Actor(leader), leader.ID+1)
+		_, err = w.Services.Members.RevealPhone(t.Context(), w.Actor(leader), leader.ID+1)
 		wantRefusal(t, "a phone", err, model.ErrNotFound)
 	})
 }
@@ -350,7 +350,7 @@ func TestD5_WhatHappenedStaysWithTheBranchOfThatDay(t *testing.T) {
 		w.Clock.Advance(3 * time.Hour)
 		day := func(n int) model.Day { return model.DayOf(w.Clock.Now().AddDate(0, 0, n), trial.Zone) }
 		transfer := func(day model.Day) (*model.Membership, error) {
-			return w.Registry.TransferMember(t.Context(), model.Operator(), p.ID, service.TransferInput{BranchID: two.branch.ID, Day: day})
+			return w.Services.Members.Transfer(t.Context(), model.Operator(), p.ID, service.TransferInput{BranchID: two.branch.ID, Day: day})
 		}
 		_, err := transfer(day(-1))
 		wantRefusal(t, "to a day before a meeting that was held", err, model.ErrTransferHeld)
@@ -405,7 +405,7 @@ func TestATransferToADayInThePastIsTakenWhereNobodyMet(t *testing.T) {
 		one, two := newOffice(w, "第一党支部"), newOffice(w, "第二党支部")
 		p := w.Member(one.branch, "丁行", trial.Between("2026-02-01", model.Forever))
 		transfer := func(day model.Day) error {
-			_, err := w.Registry.TransferMember(t.Context(), model.Operator(), p.ID, service.TransferInput{BranchID: two.branch.ID, Day: day})
+			_, err := w.Services.Members.Transfer(t.Context(), model.Operator(), p.ID, service.TransferInput{BranchID: two.branch.ID, Day: day})
 			return err
 		}
 		wantRefusal(t, "before the member joined", transfer("2026-01-15"), model.ErrTransferBeforeJoin)
@@ -414,7 +414,7 @@ func TestATransferToADayInThePastIsTakenWhereNobodyMet(t *testing.T) {
 			t.Errorf("nobody met since: %s", explain(err))
 		}
 		// Back on the very day: the belonging in between held for no day.
-		_, err := w.Registry.TransferMember(t.Context(), model.Operator(), p.ID, service.TransferInput{BranchID: one.branch.ID, Day: "2026-03-01"})
+		_, err := w.Services.Members.Transfer(t.Context(), model.Operator(), p.ID, service.TransferInput{BranchID: one.branch.ID, Day: "2026-03-01"})
 		if err != nil {
 			t.Fatal(explain(err))
 		}
@@ -434,7 +434,7 @@ func TestASecretaryMovesPeopleBetweenTheOwnGroupsOnly(t *testing.T) {
 		w.Post(p, first, model.GroupLeader)
 		w.Post(p, one.branch, model.CommitteeMember)
 		transfer := func(in service.TransferInput) error {
-			_, err := w.Registry.TransferMember(t.Context(), w.Actor(one.secretary), p.ID, in)
+			_, err := w.Services.Members.Transfer(t.Context(), w.Actor(one.secretary), p.ID, in)
 			return err
 		}
 		wantRefusal(t, "to another branch", transfer(service.TransferInput{BranchID: two.branch.ID}), model.ErrNotFound)
@@ -459,7 +459,7 @@ func TestConcurrentTransfersLeaveOneBelongingForEachDay(t *testing.T) {
 			branches = append(branches, w.Branch(fmt.Sprintf("第%d支部", i)))
 		}
 		trial.Race(len(branches), func(i int) {
-			_, err := w.Registry.TransferMember(t.Context(), model.Operator(), p.ID, service.TransferInput{BranchID: branches[i].ID})
+			_, err := w.Services.Members.Transfer(t.Context(), model.Operator(), p.ID, service.TransferInput{BranchID: branches[i].ID})
 			if err != nil && !errors.Is(err, model.ErrChangedMeantime) {
 				t.Errorf("transfer: %s", explain(err))
 			}
@@ -479,26 +479,26 @@ func TestJ8_APostCountsFromTheNextRequestAndItsEndToo(t *testing.T) {
 		p := w.Member(o.branch, "丁一")
 		w.Actor(p)
 		in := service.PostInput{MemberID: p.ID, OrganisationID: o.branch.ID, Kind: model.CommitteeMember}
-		post, err := w.Registry.GrantPost(t.Context(), o.Actor(o.secretary), in)
+		post, err := w.Posts.Grant(t.Context(), o.Actor(o.secretary), in)
 		if err != nil {
 			t.Fatal(explain(err))
 		}
 		if posts := w.Actor(p).Posts; len(posts) != 1 || posts[0].ID != post.ID {
 			t.Errorf("granted and yet: %+v", posts)
 		}
-		again, err := w.Registry.GrantPost(t.Context(), o.Actor(o.secretary), in)
+		again, err := w.Posts.Grant(t.Context(), o.Actor(o.secretary), in)
 		if err != nil || again.ID != post.ID {
 			t.Errorf("granting again: %+v, %s", again, explain(err))
 		}
 		for range 2 {
-			if err := w.Registry.EndPost(t.Context(), o.Actor(o.secretary), post.ID, model.DayOf(w.Clock.Now(), trial.Zone)); err != nil && !errors.Is(err, model.ErrNotFound) {
+			if err := w.Posts.End(t.Context(), o.Actor(o.secretary), post.ID, model.DayOf(w.Clock.Now(), trial.Zone)); err != nil && !errors.Is(err, model.ErrNotFound) {
 				t.Fatal(explain(err))
 			}
 			if posts := w.Actor(p).Posts; len(posts) != 0 {
 				t.Errorf("ended and yet: %+v", posts)
 			}
 		}
-		if _, err := w.Registry.GrantPost(t.Context(), o.Actor(o.secretary), in); err != nil {
+		if _, err := w.Posts.Grant(t.Context(), o.Actor(o.secretary), in); err != nil {
 			t.Errorf("granting once more on the same day: %s", explain(err))
 		}
 	})
@@ -513,7 +513,7 @@ func TestPostsAreGrantedByThoseWhoAppoint(t *testing.T) {
 		w.Post(watcher, w.Agencies(), model.Supervisor)
 		p, grouped, theirs := w.Member(one.branch, "丁一"), w.Member(one.branch, "丁二", trial.InGroup(group)), w.Member(two.branch, "丁三")
 		grant := func(by *trial.Person, to *trial.Person, in model.Organisation, kind model.PostKind) error {
-			_, err := w.Registry.GrantPost(t.Context(), w.Actor(by), service.PostInput{MemberID: to.ID, OrganisationID: in.ID, Kind: kind})
+			_, err := w.Posts.Grant(t.Context(), w.Actor(by), service.PostInput{MemberID: to.ID, OrganisationID: in.ID, Kind: kind})
 			return err
 		}
 		wantRefusal(t, "a secretary appoints a secretary", grant(one.secretary, p, one.branch, model.Secretary), model.ErrForbidden)
@@ -538,13 +538,13 @@ func TestPostsAreGrantedByThoseWhoAppoint(t *testing.T) {
 		}
 		var post model.Post
 		w.DB.Take(&post, "kind = ? AND organisation_id = ? AND member_id = ?", model.Secretary, one.branch.ID, p.ID)
-		wantRefusal(t, "a secretary ends a secretary", w.Registry.EndPost(t.Context(), one.Actor(one.secretary), post.ID, ""), model.ErrForbidden)
-		foreign := w.Registry.EndPost(t.Context(), two.Actor(two.secretary), post.ID, "")
-		if unknown := w.Registry.EndPost(t.Context(), two.Actor(two.secretary), 999_999, ""); explain(foreign) != explain(unknown) {
+		wantRefusal(t, "a secretary ends a secretary", w.Posts.End(t.Context(), one.Actor(one.secretary), post.ID, ""), model.ErrForbidden)
+		foreign := w.Posts.End(t.Context(), two.Actor(two.secretary), post.ID, "")
+		if unknown := w.Posts.End(t.Context(), two.Actor(two.secretary), 999_999, ""); explain(foreign) != explain(unknown) {
 			t.Errorf("foreign %s, unknown %s", explain(foreign), explain(unknown))
 		}
-		wantRefusal(t, "in the past", w.Registry.EndPost(t.Context(), w.Actor(admin), post.ID, "2026-03-09"), model.BadField("", ""))
-		if err := w.Registry.EndPost(t.Context(), w.Actor(admin), post.ID, "2026-04-01"); err != nil {
+		wantRefusal(t, "in the past", w.Posts.End(t.Context(), w.Actor(admin), post.ID, "2026-03-09"), model.BadField("", ""))
+		if err := w.Posts.End(t.Context(), w.Actor(admin), post.ID, "2026-04-01"); err != nil {
 			t.Errorf("on a day to come: %s", explain(err))
 		}
 		w.DB.Take(&post, post.ID)
@@ -564,7 +564,7 @@ func TestAPostIsHeldOnceAtATimeHoweverManyGrantItAtOnce(t *testing.T) {
 		trial.Race(8, func(i int) {
 			// Each a day before the other: they overlap, none lies within
 			// another, and no key of the table tells them apart.
-			_, err := w.Registry.GrantPost(t.Context(), actor, service.PostInput{MemberID: p.ID, OrganisationID: o.branch.ID,
+			_, err := w.Posts.Grant(t.Context(), actor, service.PostInput{MemberID: p.ID, OrganisationID: o.branch.ID,
 				Kind: model.CommitteeMember, From: model.Day(fmt.Sprintf("2026-05-%02d", 20-i)), Until: until(20 - i)})
 			switch {
 			case err == nil:

@@ -50,17 +50,19 @@ type Parts struct {
 
 // Services is every use case.
 type Services struct {
-	Sessions   *Sessions
-	Bindings   *Bindings
-	Registry   *Registry
-	Imports    *Imports
-	Activities *Activities
-	CheckIns   *CheckIns
-	Meetings   *Meetings
-	Boards     *Boards
-	Sheets     *Sheets
-	Home       *Home
-	Health     *Health
+	Sessions      *Sessions
+	Bindings      *Bindings
+	Organisations *Organisations
+	Members       *Members
+	Posts         *Posts
+	Imports       *Imports
+	Activities    *Activities
+	CheckIns      *CheckIns
+	Meetings      *Meetings
+	Boards        *Boards
+	Sheets        *Sheets
+	Home          *Home
+	Health        *Health
 
 	run []func(context.Context) error
 }
@@ -75,18 +77,20 @@ func New(p Parts) *Services {
 	boards := &Boards{db: p.DB, cache: cache, sessions: sessions, now: p.Now}
 	checkIns := newCheckIns(p, codes, limits, boards)
 	return &Services{
-		Sessions:   sessions,
-		Bindings:   &Bindings{db: p.DB, platform: p.Platform, sessions: sessions, seal: seal, limits: limits, settings: p.Settings, now: p.Now},
-		Registry:   &Registry{db: p.DB, sessions: sessions, seal: seal, settings: p.Settings, now: p.Now},
-		Imports:    &Imports{db: p.DB, sessions: sessions, seal: seal, settings: p.Settings, now: p.Now},
-		Activities: &Activities{db: p.DB, platform: p.Platform, boards: boards, settings: p.Settings, now: p.Now},
-		CheckIns:   checkIns,
-		Meetings:   &Meetings{db: p.DB, codes: codes, boards: boards, url: p.Settings.PublicURL, now: p.Now},
-		Boards:     boards,
-		Sheets:     &Sheets{db: p.DB, settings: p.Settings, now: p.Now},
-		Home:       &Home{db: p.DB, settings: p.Settings, now: p.Now},
-		Health:     &Health{db: p.DB, cache: cache},
-		run:        []func(context.Context) error{sessions.watchChanges, checkIns.commitArrivals},
+		Sessions:      sessions,
+		Bindings:      &Bindings{db: p.DB, platform: p.Platform, sessions: sessions, seal: seal, limits: limits, settings: p.Settings, now: p.Now},
+		Organisations: &Organisations{db: p.DB, now: p.Now},
+		Members:       &Members{db: p.DB, sessions: sessions, seal: seal, settings: p.Settings, now: p.Now},
+		Posts:         &Posts{db: p.DB, sessions: sessions, settings: p.Settings, now: p.Now},
+		Imports:       &Imports{db: p.DB, sessions: sessions, seal: seal, settings: p.Settings, now: p.Now},
+		Activities:    &Activities{db: p.DB, platform: p.Platform, boards: boards, settings: p.Settings, now: p.Now},
+		CheckIns:      checkIns,
+		Meetings:      &Meetings{db: p.DB, codes: codes, boards: boards, url: p.Settings.PublicURL, now: p.Now},
+		Boards:        boards,
+		Sheets:        &Sheets{db: p.DB, settings: p.Settings, now: p.Now},
+		Home:          &Home{db: p.DB, settings: p.Settings, now: p.Now},
+		Health:        &Health{db: p.DB, cache: cache},
+		run:           []func(context.Context) error{sessions.watchChanges, checkIns.commitArrivals},
 	}
 }
 

@@ -208,12 +208,12 @@ func TestJ8_RightsThatEndEndWithTheNextRequest(t *testing.T) {
 		if posts(w.Services) != 1 || posts(other) != 1 {
 			t.Fatal("the secretary has no post to lose")
 		}
-		refused(t, "end the post", w.Registry.EndPost(t.Context(), w.Actor(admin), post.ID, ""), nil)
+		refused(t, "end the post", w.Posts.End(t.Context(), w.Actor(admin), post.ID, ""), nil)
 		if posts(w.Services) != 0 {
 			t.Error("the next request still has the post")
 		}
 		trial.Eventually(t, "the other replica has taken the post away", func() bool { return posts(other) == 0 })
-		if _, err := w.Registry.GrantPost(t.Context(), w.Actor(admin), service.PostInput{MemberID: secretary.ID, OrganisationID: branch.ID, Kind: model.Secretary}); err != nil {
+		if _, err := w.Posts.Grant(t.Context(), w.Actor(admin), service.PostInput{MemberID: secretary.ID, OrganisationID: branch.ID, Kind: model.Secretary}); err != nil {
 			t.Fatal(err)
 		}
 		if posts(w.Services) != 1 {

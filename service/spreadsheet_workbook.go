@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/xml"
+	"errors"
 	"io"
 	"io/fs"
 	"math"
@@ -241,7 +242,7 @@ func walkXML(part []byte, visit func(depth int, token xml.Token) error) error {
 	depth := 0
 	for {
 		token, err := decoder.Token()
-		if err == io.EOF && depth == 0 {
+		if errors.Is(err, io.EOF) && depth == 0 {
 			return nil
 		} else if err != nil {
 			return errTableDamaged
