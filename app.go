@@ -35,9 +35,13 @@ type app struct {
 	log      *slog.Logger
 	now      func() time.Time
 	db       *gorm.DB
+	redis    redis.UniversalClient
 	services *service.Services
 	metrics  *prometheus.Registry
-	platform string // where the WeChat simulator listens; "" on the platform itself
+	wechat   *wechat.Client
+	push     wechat.PushConfig // of what the platform reports; without a token it reports nothing
+	sim      *sim.Sim          // nil on the platform itself, or on a simulator of its own
+	platform string            // where the WeChat simulator listens; "" on the platform itself
 	closers  []func()
 }
 
@@ -59,7 +63,11 @@ func open(ctx context.Context, settings config.Settings, log *slog.Logger, now f
 	if err != nil {
 		return nil, err
 	}
-	platform, err := a.openPlatform(client)
+	a.redis = client
+	if err := a.openPlatform(client); err != nil {
+		return nil, err
+	}
+	catalogue, err := a.catalogue()
 	if err != nil {
 		return nil, err
 	}
@@ -72,12 +80,15 @@ func open(ctx context.Context, settings config.Settings, log *slog.Logger, now f
 		seal[i] = service.SealKey{ID: k.ID, Key: k.Key}
 	}
 	a.services = service.New(service.Parts{
-		DB: a.db, Redis: client, Prefix: a.prefix(), Platform: platform, Now: now, Log: log,
+		DB: a.db, Redis: client, Prefix: a.prefix(), Platform: a.wechat, Now: now, Log: log,
 		Keys: service.Keys{Seal: seal, Index: keys.Index, Code: keys.Code},
 		Settings: service.Settings{Zone: settings.Zone, SessionIdle: settings.SessionIdle, SessionLife: settings.SessionLife,
 			InvitationLife: settings.InvitationLife, CodeStep: settings.CodeStep, CodeMargin: settings.CodeMargin,
-			TypedStep: settings.TypedStep, PublicURL: settings.PublicURL},
+			TypedStep: settings.TypedStep, PublicURL: settings.PublicURL,
+			Catalogue: catalogue, ReminderWorkers: settings.ReminderWork,
+			Sending: model.SendingRules{QuietFrom: settings.QuietHours.From, QuietUntil: settings.QuietHours.Until, PerDay: settings.RemindersADay}},
 	})
+	a.metrics.MustRegister(newReminderMetrics(a.services.Reminders))
 	return a, nil
 }
 
@@ -155,24 +166,6 @@ func (a *app) openRedis() (redis.UniversalClient, error) {
 	return client, nil
 }
 
-func (a *app) openPlatform(client redis.UniversalClient) (*wechat.Client, error) {
-	c := wechat.Config{AppID: a.settings.WeChatAppID, AppSecret: a.settings.WeChatAppSecret.Reveal(), BaseURL: a.settings.WeChatBaseURL,
-		Redis: client, Now: a.now, Log: a.log, MiniProgramState: a.settings.WeChatState}
-	if c.AppID == "" {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("start the WeChat simulator: %w", err)
-		}
-		platform := sim.New(sim.Config{AppID: sim.DefaultAppID, AppSecret: sim.DefaultAppSecret, Clock: a.now, Log: a.log})
-		server := &http.Server{Handler: platform, ReadHeaderTimeout: 5 * time.Second}
-		go func() { _ = server.Serve(listener) }() // ends with Close
-		a.closers = append(a.closers, platform.Close, func() { _ = server.Close() })
-		a.platform = "http://" + listener.Addr().String()
-		c.AppID, c.AppSecret, c.BaseURL = sim.DefaultAppID, sim.DefaultAppSecret, a.platform
-	}
-	return wechat.New(c)
-}
-
 // serve answers requests on the address until ctx ends, then finishes those
 // under way. Ready is told the address that is really listened on.
 func (a *app) serve(ctx context.Context, ready func(address string)) error {
@@ -180,7 +173,11 @@ func (a *app) serve(ctx context.Context, ready func(address string)) error {
 	for i, p := range a.settings.Proxies {
 		proxies[i] = p.String()
 	}
-	handler, err := api.New(api.Config{Services: a.services, Log: a.log, Metrics: a.metrics, Now: a.now, TrustedProxies: proxies})
+	pushes, err := a.pushes()
+	if err != nil {
+		return err
+	}
+	handler, err := api.New(api.Config{Services: a.services, Log: a.log, Metrics: a.metrics, Now: a.now, TrustedProxies: proxies, Pushes: pushes})
 	if err != nil {
 		return err
 	}
@@ -211,6 +208,7 @@ func (a *app) serve(ctx context.Context, ready func(address string)) error {
 		defer cancel()
 		return errors.Join(public.Shutdown(patience), private.Shutdown(patience))
 	})
+	a.connect(listener.Addr())
 	if ready != nil {
 		ready(listener.Addr().String())
 	}

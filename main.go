@@ -35,7 +35,7 @@ func main() {
 }
 
 func root() *cli.Command {
-	return &cli.Command{Name: "dangri", Usage: "党日：党支部组织生活的服务", Commands: append(adminCommands(), []*cli.Command{
+	return &cli.Command{Name: "dangri", Usage: "党日：党支部组织生活的服务", Commands: append(append(adminCommands(), platformCommands()...), []*cli.Command{
 		{Name: "serve", Usage: "提供服务", Action: serve},
 		{Name: "demo", Usage: "当面开一次主题党日，然后继续服务", Action: playDemo,
 			Flags: []cli.Flag{&cli.BoolFlag{Name: "once", Usage: "演示完就退出；有一个数字不对就算失败"}}},

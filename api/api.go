@@ -28,7 +28,14 @@ type Config struct {
 	Metrics        prometheus.Registerer
 	Now            func() time.Time
 	TrustedProxies []string // CIDRs whose X-Forwarded-For is believed
+
+	// Pushes answers what the platform reports, which proves by itself where it
+	// comes from; nil where nothing is reported.
+	Pushes http.Handler
 }
+
+// PushPath is where the platform reports to.
+const PushPath = "/wechat/push"
 
 // New is the service as one handler: the API, its documentation, the landing
 // page of scanned codes and the health checks.
@@ -45,6 +52,10 @@ func New(c Config) (http.Handler, error) {
 	engine.Use(observe(c), recoverPanic(c.Log), plainRequests)
 	pages(engine)
 	health(engine, c.Services)
+	if c.Pushes != nil {
+		engine.GET(PushPath, gin.WrapH(c.Pushes))
+		engine.POST(PushPath, gin.WrapH(c.Pushes))
+	}
 	Describe(engine, c.Services, c.Log)
 	// Order: headers for every answer, then compression, then ETags of what is inside.
 	return headers(c.Now, gzhttp.GzipHandler(etags(engine))), nil

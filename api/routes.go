@@ -31,6 +31,13 @@ func routes(r *router) {
 	file(r, "/v1/activities/{activity_id}/sheet.xlsx", "attendanceSheetWorkbook", "签到表（Excel）", xlsx, member(r, attendanceSheetWorkbook(s)))
 	file(r, "/v1/activities/{activity_id}/sheet.html", "attendanceSheetPage", "签到表（打印页）", html, member(r, attendanceSheetPage(s)))
 
+	route(r, "GET", "/v1/subscription-requests", "subscriptionRequests", "这次点击该请用户订阅哪些消息", member(r, subscriptionRequests(s)))
+	route(r, "POST", "/v1/consents", "reportConsents", "上报用户订阅的结果", member(r, reportConsents(s)))
+	route(r, "GET", "/v1/activities/{activity_id}/reach", "reachForecast", "发布前：微信能提醒到几人，几人要打电话", member(r, reachForecast(s)))
+	route(r, "GET", "/v1/activities/{activity_id}/reminders", "reminderReport", "提醒的结果", member(r, reminderReport(s)))
+	route(r, "GET", "/v1/activities/{activity_id}/calls", "callList", "电话通知单", member(r, callList(s)))
+	file(r, "/v1/activities/{activity_id}/calls.html", "callListPage", "电话通知单（打印页）", html, member(r, callListPage(s)))
+
 	route(r, "GET", "/v1/organisations", "listOrganisations", "下级组织", member(r, listOrganisations(s)))
 	route(r, "POST", "/v1/organisations", "addOrganisation", "新设组织", member(r, addOrganisation(s)))
 	route(r, "PUT", "/v1/organisations/{organisation_id}", "updateOrganisation", "改名、改属", member(r, updateOrganisation(s)))

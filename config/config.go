@@ -57,12 +57,16 @@ type Settings struct {
 	WeChatPushToken Secret `env:"WECHAT_PUSH_TOKEN"`
 	WeChatAESKey    Secret `env:"WECHAT_ENCODING_AES_KEY"`
 	WeChatState     string `env:"WECHAT_STATE" envDefault:"formal"` // developer, trial or formal: which version messages and codes open
+	WeChatTemplates string `env:"WECHAT_TEMPLATES"`                 // a JSON file: which message template serves which purpose
 
 	SealKeys SealKeys `env:"SEAL_KEYS"`
 	IndexKey Key      `env:"INDEX_KEY"`
 	CodeKey  Key      `env:"CODE_KEY"`
 
 	Zone           *time.Location `env:"TIME_ZONE" envDefault:"Asia/Shanghai"`
+	QuietHours     Hours          `env:"QUIET_HOURS" envDefault:"22:00-07:00"` // in which nobody is sent a reminder
+	RemindersADay  int            `env:"REMINDERS_A_DAY" envDefault:"5"`       // for one person; notices of a change come on top
+	ReminderWork   int            `env:"REMINDER_WORKERS" envDefault:"1"`      // senders in this process; 0: other replicas send
 	SessionIdle    time.Duration  `env:"SESSION_IDLE" envDefault:"720h"`
 	SessionLife    time.Duration  `env:"SESSION_LIFE" envDefault:"4320h"`
 	InvitationLife time.Duration  `env:"INVITATION_LIFE" envDefault:"72h"`
@@ -192,12 +196,15 @@ func (s *Settings) check(wrong problems) {
 	wrong.unless((s.WeChatPushToken == "") == (s.WeChatAESKey == ""), "WECHAT_PUSH_TOKEN", "与 DANGRI_WECHAT_ENCODING_AES_KEY 要么都设置，要么都不设置")
 	wrong.unless(s.WeChatAESKey == "" || aesKeyForm.MatchString(s.WeChatAESKey.Reveal()), "WECHAT_ENCODING_AES_KEY", "应为小程序后台给出的 43 个字母和数字")
 	wrong.unless(slices.Contains([]string{"developer", "trial", "formal"}, s.WeChatState), "WECHAT_STATE", "应为 developer、trial 或 formal")
+	wrong.unless(s.RemindersADay >= 1, "REMINDERS_A_DAY", "应至少为 1")
+	wrong.unless(0 <= s.ReminderWork && s.ReminderWork <= 16, "REMINDER_WORKERS", "应在 0 到 16 之间")
 	s.checkKeys(wrong)
 	s.checkTimes(wrong)
 	if s.Environment == Production {
 		wrong.unless(s.MySQLDSN != "", "MYSQL_DSN", "正式环境必须设置：不能用内置的 SQLite")
 		wrong.unless(len(s.RedisAddr.Addrs) > 0, "REDIS_ADDR", "正式环境必须设置：不能用内置的 Redis")
 		wrong.unless(s.WeChatAppID != "", "WECHAT_APP_ID", "正式环境必须设置：不能用微信模拟器")
+		wrong.unless(s.WeChatTemplates != "", "WECHAT_TEMPLATES", "正式环境必须设置：写明小程序后台选用的消息模板")
 		wrong.unless(public.Scheme == "https", "PUBLIC_URL", "正式环境必须是 https 网址")
 	}
 }
@@ -291,6 +298,8 @@ func (p problems) misread(err error) {
 	switch e.Type {
 	case reflect.TypeFor[bool]():
 		p.add(name, "应为 true 或 false")
+	case reflect.TypeFor[int]():
+		p.add(name, "应为整数")
 	case reflect.TypeFor[time.Duration]():
 		p.add(name, "应为时长，如 15s、10m、720h")
 	case reflect.TypeFor[slog.Level]():

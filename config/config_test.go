@@ -33,6 +33,7 @@ func production() map[string]string {
 		"DANGRI_REDIS_PASSWORD":          "PLANTED-redis",
 		"DANGRI_WECHAT_APP_ID":           "wx0000000000000001",
 		"DANGRI_WECHAT_APP_SECRET":       "PLANTED-app",
+		"DANGRI_WECHAT_TEMPLATES":        "/etc/dangri/templates.json",
 		"DANGRI_WECHAT_PUSH_TOKEN":       "PLANTED-push",
 		"DANGRI_WECHAT_ENCODING_AES_KEY": strings.Repeat("PLANTEDaes0", 4)[:43],
 		"DANGRI_SEAL_KEYS":               "k2:" + key("PLANTED-seal-2") + ",k1:" + key("PLANTED-seal-1"),
@@ -73,6 +74,7 @@ func TestAnEmptyEnvironmentIsAWorkingDevelopmentInstallation(t *testing.T) {
 	want := Settings{
 		Environment: Development, LogLevel: slog.LevelInfo, Addr: ":8080", MetricsAddr: "127.0.0.1:9090", PublicURL: "http://127.0.0.1:8080",
 		DataDir: "./data", WeChatBaseURL: "https://api.weixin.qq.com", WeChatState: "formal", Zone: zone,
+		QuietHours: Hours{22 * time.Hour, 7 * time.Hour}, RemindersADay: 5, ReminderWork: 1,
 		SessionIdle: 30 * 24 * time.Hour, SessionLife: 180 * 24 * time.Hour, InvitationLife: 72 * time.Hour,
 		CodeStep: 15 * time.Second, CodeMargin: 10 * time.Second, TypedStep: time.Minute,
 	}
@@ -153,7 +155,7 @@ func TestEverythingWrongIsToldAtOnceAndWithoutItsValue(t *testing.T) {
 		"DANGRI_WECHAT_APP_SECRET": "PLANTED", "DANGRI_WECHAT_BASE_URL": "http://203.0.113.7",
 		"DANGRI_WECHAT_PUSH_TOKEN": "PLANTED", "DANGRI_WECHAT_STATE": "release",
 		"DANGRI_SEAL_KEYS": "K1:PLANTED", "DANGRI_INDEX_KEY": "PLANTED", "DANGRI_CODE_KEY": key("short")[:40],
-		"DANGRI_TIME_ZONE": "Asia/Mengyin", "DANGRI_SESSION_IDLE": "30", "DANGRI_SESSION_LIFE": "long", "DANGRI_INVITATION_LIFE": "1s",
+		"DANGRI_TIME_ZONE": "Asia/Mengyin", "DANGRI_QUIET_HOURS": "22-7", "DANGRI_REMINDERS_A_DAY": "0", "DANGRI_REMINDER_WORKERS": "many", "DANGRI_SESSION_IDLE": "30", "DANGRI_SESSION_LIFE": "long", "DANGRI_INVITATION_LIFE": "1s",
 		"DANGRI_CODE_STEP": "1.5s", "DANGRI_CODE_MARGIN": "-1s", "DANGRI_TYPED_STEP": "1h",
 		"DANGRI_REDIS_ADR": "x", "DANGRI_EMPTY": "",
 	}
@@ -161,7 +163,7 @@ func TestEverythingWrongIsToldAtOnceAndWithoutItsValue(t *testing.T) {
 	wantProblems(t, err, "DANGRI_ENV", "DANGRI_LOG_LEVEL", "DANGRI_ADDR", "DANGRI_METRICS_ADDR", "DANGRI_PUBLIC_URL", "DANGRI_TRUSTED_PROXIES",
 		"DANGRI_MYSQL_DSN", "DANGRI_REDIS_ADDR", "DANGRI_REDIS_TLS", "DANGRI_WECHAT_APP_SECRET", "DANGRI_WECHAT_BASE_URL",
 		"DANGRI_WECHAT_PUSH_TOKEN", "DANGRI_WECHAT_STATE", "DANGRI_SEAL_KEYS", "DANGRI_INDEX_KEY", "DANGRI_CODE_KEY", "DANGRI_TIME_ZONE",
-		"DANGRI_SESSION_IDLE", "DANGRI_SESSION_LIFE", "DANGRI_INVITATION_LIFE", "DANGRI_CODE_STEP", "DANGRI_CODE_MARGIN", "DANGRI_TYPED_STEP",
+		"DANGRI_QUIET_HOURS", "DANGRI_REMINDERS_A_DAY", "DANGRI_REMINDER_WORKERS", "DANGRI_SESSION_IDLE", "DANGRI_SESSION_LIFE", "DANGRI_INVITATION_LIFE", "DANGRI_CODE_STEP", "DANGRI_CODE_MARGIN", "DANGRI_TYPED_STEP",
 		"DANGRI_EMPTY", "DANGRI_REDIS_ADR")
 	if strings.Contains(err.Error(), "PLANTED") {
 		t.Errorf("a secret is printed: %v", err)
@@ -187,7 +189,7 @@ func TestProductionRefusesEveryStandIn(t *testing.T) {
 		t.Fatalf("a complete production environment is refused: %v", err)
 	}
 	_, err := load(map[string]string{"DANGRI_ENV": "production"})
-	wantProblems(t, err, "DANGRI_PUBLIC_URL", "DANGRI_MYSQL_DSN", "DANGRI_REDIS_ADDR", "DANGRI_WECHAT_APP_ID",
+	wantProblems(t, err, "DANGRI_PUBLIC_URL", "DANGRI_MYSQL_DSN", "DANGRI_REDIS_ADDR", "DANGRI_WECHAT_APP_ID", "DANGRI_WECHAT_TEMPLATES",
 		"DANGRI_SEAL_KEYS", "DANGRI_INDEX_KEY", "DANGRI_CODE_KEY")
 
 	for _, c := range []struct {

@@ -28,6 +28,7 @@ import (
 var rows = []any{
 	Organisation{}, Member{}, MemberPhone{}, Membership{}, Post{}, Account{}, Session{}, Invitation{},
 	Activity{}, ActivityTarget{}, RosterEntry{}, Leave{}, Attendance{}, AuditEntry{},
+	Consent{}, ConsentEnd{}, Reminder{}, Delivery{}, SendDecision{},
 }
 
 // emptySQLite is a new SQLite file.

@@ -210,6 +210,9 @@ func (s *Activities) Publish(ctx context.Context, actor *model.Actor, id uint64)
 		if people == 0 {
 			return nil, model.ErrAudienceEmpty
 		}
+		if err := scheduleReminders(tx, s.settings.Sending, a, now); err != nil {
+			return nil, err
+		}
 		return find[model.Activity](tx, id, model.ErrActivityNotFound)
 	})
 	if err == nil {
@@ -304,6 +307,9 @@ func (s *Activities) Edit(ctx context.Context, actor *model.Actor, id uint64, in
 			if err == nil && people == 0 {
 				err = model.ErrAudienceEmpty
 			}
+			if err == nil {
+				err = s.remindAnew(tx, current, &after, now)
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -314,6 +320,26 @@ func (s *Activities) Edit(ctx context.Context, actor *model.Actor, id uint64, in
 		s.boards.changed(ctx, id)
 	}
 	return a, err
+}
+
+// remindAnew makes the reminders those of the activity as it is now, and tells
+// people where time or place changed.
+func (s *Activities) remindAnew(tx *gorm.DB, before, after *model.Activity, now time.Time) error {
+	if !after.StartsAt.Equal(before.StartsAt) {
+		if err := withdrawReminders(tx, after.ID, model.ActivityMoved, now); err != nil {
+			return err
+		}
+	}
+	if !after.StartsAt.Equal(before.StartsAt) || after.Place.Name != before.Place.Name {
+		earlier := after.StartsAt
+		if before.StartsAt.Before(earlier) {
+			earlier = before.StartsAt
+		}
+		if err := notifyChange(tx, s.settings.Sending, after, model.Moved, earlier, now); err != nil {
+			return err
+		}
+	}
+	return scheduleReminders(tx, s.settings.Sending, after, now)
 }
 
 func sameTargets(tx *gorm.DB, activityID uint64, targets []uint64) (bool, error) {
@@ -354,9 +380,17 @@ func (s *Activities) Cancel(ctx context.Context, actor *model.Actor, id uint64, 
 		if err := a.Allow(model.Draft, model.Published); err != nil {
 			return nil, err
 		}
+		published := a.Status == model.Published
 		a.Status, a.CancelReason, a.Version = model.Cancelled, cleanText(in.Reason), a.Version+1
 		if err := tx.Save(a).Error; err != nil {
 			return nil, fmt.Errorf("cancel activity %d: %w", id, err)
+		}
+		if published {
+			err := errors.Join(withdrawReminders(tx, id, string(model.Cancelled), now),
+				notifyChange(tx, s.settings.Sending, a, model.CalledOff, a.StartsAt, now))
+			if err != nil {
+				return nil, err
+			}
 		}
 		return a, auditBy(tx, now, actor, "cancel_activity", "activity", id, "ok", nil)
 	})

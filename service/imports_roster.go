@@ -55,7 +55,7 @@ func (s *Imports) Roster(ctx context.Context, actor *model.Actor, branchID uint6
 			return nil, err
 		}
 		i := &rosterImport{table: read.fresh(), grove: newGrove(organisations), seal: s.seal, actor: actor, appoints: appoints,
-			now: now, today: model.DayOf(now, s.settings.Zone), zone: s.settings.Zone,
+			now: now, today: model.DayOf(now, s.settings.Zone), rules: s.settings.Sending,
 			claimed: map[uint64]*rosterRow{}, posts: map[uint64][]model.Post{}}
 		i.home = i.grove.byID[branchID]
 		if err := i.plan(tx); err != nil {
@@ -132,7 +132,7 @@ type rosterImport struct {
 	appoints bool // secretaries too
 	now      time.Time
 	today    model.Day
-	zone     *time.Location
+	rules    model.SendingRules
 
 	rows    []*rosterRow
 	owners  map[string]phoneOwner   // by blind index
@@ -603,7 +603,7 @@ func (i *rosterImport) write(tx *gorm.DB, tell func(int, int)) ([]model.Session,
 			return nil, err
 		}
 	}
-	if err := syncRosters(tx, i.zone, sortedKeys(i.affected), i.now); err != nil {
+	if err := syncRosters(tx, i.rules, sortedKeys(i.affected), i.now); err != nil {
 		return nil, err
 	}
 	concerned := map[uint64]bool{}

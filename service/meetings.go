@@ -354,6 +354,9 @@ func settle(tx *gorm.DB, actor *model.Actor, a *model.Activity, now time.Time) e
 			return fmt.Errorf("settle activity %d: %w", a.ID, err)
 		}
 	}
+	if err := withdrawReminders(tx, a.ID, string(model.Closed), now); err != nil {
+		return err
+	}
 	return auditBy(tx, now, actor, "close_activity", "activity", a.ID, "ok", nil)
 }
 

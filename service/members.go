@@ -260,7 +260,7 @@ func (s *Members) Transfer(ctx context.Context, actor *model.Actor, memberID uin
 		if err != nil {
 			return nil, err
 		}
-		if err := syncRosters(tx, s.settings.Zone, []uint64{old.BranchID, in.BranchID}, now); err != nil {
+		if err := syncRosters(tx, s.settings.Sending, []uint64{old.BranchID, in.BranchID}, now); err != nil {
 			return nil, err
 		}
 		if touched, err = touchSessions(tx, []uint64{memberID}, now); err != nil {

@@ -25,8 +25,9 @@ func lockBranches(tx *gorm.DB, ids ...uint64) error {
 }
 
 // syncRosters makes the rosters of the branches' published activities anew,
-// as far as these have not started: from the start on a roster is frozen.
-func syncRosters(tx *gorm.DB, zone *time.Location, branchIDs []uint64, now time.Time) error {
+// as far as these have not started, with reminders for those who are new on
+// them: from the start on a roster is frozen.
+func syncRosters(tx *gorm.DB, rules model.SendingRules, branchIDs []uint64, now time.Time) error {
 	organisations := slices.Clone(branchIDs)
 	for _, id := range branchIDs {
 		line, err := lineOf(tx, id)
@@ -46,7 +47,10 @@ func syncRosters(tx *gorm.DB, zone *time.Location, branchIDs []uint64, now time.
 		return fmt.Errorf("find activities of branches: %w", err)
 	}
 	for i := range activities {
-		if _, err := makeRoster(tx, zone, &activities[i]); err != nil {
+		if _, err := makeRoster(tx, rules.Zone, &activities[i]); err != nil {
+			return err
+		}
+		if err := scheduleReminders(tx, rules, &activities[i], now); err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 	"gorm.io/gorm"
+
+	"dangri/model"
 )
 
 // Platform is what the use cases need of WeChat. An error that carries
@@ -22,6 +24,9 @@ type Platform interface {
 	PhoneNumber(ctx context.Context, code string) (phone string, err error)
 	// CheckText judges a text for its author: "pass", "review" or "risky".
 	CheckText(ctx context.Context, openID, text string) (verdict string, err error)
+	// Deliver sends a subscription message and spends one consent. The id comes
+	// back in the event that tells of the delivery.
+	Deliver(ctx context.Context, openID, templateID, page string, data map[string]string) (msgID string, err error)
 }
 
 // Settings are the lives and windows that an installation may choose.
@@ -34,6 +39,10 @@ type Settings struct {
 	CodeMargin     time.Duration // how long an old one still counts
 	TypedStep      time.Duration // how often the six digits change
 	PublicURL      string        // where phones and browsers reach this service
+
+	Catalogue       model.Catalogue // which message template serves which purpose
+	Sending         model.SendingRules
+	ReminderWorkers int // that send in this process; 0: others do
 }
 
 // Parts is what the use cases are made of.
@@ -62,6 +71,9 @@ type Services struct {
 	Boards        *Boards
 	Sheets        *Sheets
 	Home          *Home
+	Consents      *Consents
+	Reminders     *Reminders
+	Reach         *Reach
 	Health        *Health
 
 	run []func(context.Context) error
@@ -69,6 +81,7 @@ type Services struct {
 
 // New makes every use case of the parts.
 func New(p Parts) *Services {
+	p.Settings.Sending.Zone = p.Settings.Zone
 	cache := newCache(p.Redis, p.Prefix, p.Log)
 	limits := newLimits(p.Redis, p.Prefix)
 	seal := newSealer(p.Keys)
@@ -76,6 +89,7 @@ func New(p Parts) *Services {
 	sessions := newSessions(p, cache)
 	boards := &Boards{db: p.DB, cache: cache, sessions: sessions, now: p.Now}
 	checkIns := newCheckIns(p, codes, limits, boards)
+	reminders := newReminders(p)
 	return &Services{
 		Sessions:      sessions,
 		Bindings:      &Bindings{db: p.DB, platform: p.Platform, sessions: sessions, seal: seal, limits: limits, settings: p.Settings, now: p.Now},
@@ -89,8 +103,11 @@ func New(p Parts) *Services {
 		Boards:        boards,
 		Sheets:        &Sheets{db: p.DB, settings: p.Settings, now: p.Now},
 		Home:          &Home{db: p.DB, settings: p.Settings, now: p.Now},
+		Consents:      &Consents{db: p.DB, catalogue: p.Settings.Catalogue, limits: limits, now: p.Now},
+		Reminders:     reminders,
+		Reach:         &Reach{db: p.DB, catalogue: p.Settings.Catalogue, seal: seal, settings: p.Settings, now: p.Now},
 		Health:        &Health{db: p.DB, cache: cache},
-		run:           []func(context.Context) error{sessions.watchChanges, checkIns.commitArrivals},
+		run:           []func(context.Context) error{sessions.watchChanges, checkIns.commitArrivals, reminders.keepSending},
 	}
 }
 

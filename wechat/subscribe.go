@@ -63,6 +63,11 @@ func (c *Client) Send(ctx context.Context, m Message) (msgID string, err error) 
 	return string(reply.MsgID), nil
 }
 
+// Deliver is Send for a caller that knows no types of this package.
+func (c *Client) Deliver(ctx context.Context, openID, templateID, page string, data map[string]string) (msgID string, err error) {
+	return c.Send(ctx, Message{OpenID: openID, TemplateID: templateID, Page: page, Data: data})
+}
+
 func (m Message) check() error {
 	if !openIDPattern.MatchString(m.OpenID) {
 		return refuse(apiSend, KindBadRecipient, "openid", "malformed openid")

@@ -23,6 +23,7 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"sync"
 	"testing"
@@ -33,6 +34,7 @@ import (
 	"go.uber.org/goleak"
 	"gorm.io/gorm"
 
+	"dangri/config"
 	"dangri/model"
 	"dangri/service"
 	"dangri/wechat"
@@ -101,7 +103,8 @@ func New(t testing.TB, store string, options ...Option) *World {
 	})
 	w.openDatabase()
 	w.openRedis()
-	w.WeChat = sim.New(sim.Config{Clock: w.Clock.Now})
+	w.WeChat = sim.New(sim.Config{Clock: w.Clock.Now, PushToken: pushToken, EncodingAESKey: pushKey, PushPause: 10 * time.Millisecond,
+		RefuseParallelSends: true})
 	t.Cleanup(w.WeChat.Close)
 	server := httptest.NewServer(w.WeChat)
 	t.Cleanup(server.Close)
@@ -117,6 +120,7 @@ func New(t testing.TB, store string, options ...Option) *World {
 		Settings: service.Settings{
 			Zone: Zone, SessionIdle: 720 * time.Hour, SessionLife: 4320 * time.Hour, InvitationLife: 72 * time.Hour,
 			CodeStep: 15 * time.Second, CodeMargin: 10 * time.Second, TypedStep: time.Minute, PublicURL: "https://dj.example.cn",
+			Catalogue: catalogue(t), Sending: model.SendingRules{QuietFrom: 22 * time.Hour, QuietUntil: 7 * time.Hour, PerDay: 5},
 		},
 		Now: w.Clock.Now,
 		Log: slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -147,6 +151,65 @@ func (w *World) Replica(options ...Option) *service.Services {
 		}
 	})
 	return services
+}
+
+// How the platform signs what it pushes.
+const (
+	pushToken = "trial-push"
+	pushKey   = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"
+)
+
+// catalogue is the development default: the templates of the platform here.
+func catalogue(t testing.TB) model.Catalogue {
+	t.Helper()
+	raw, err := config.Settings{}.TemplateFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := model.ReadCatalogue(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Pushes is the endpoint at which the use cases hear from the platform.
+func (w *World) Pushes(s *service.Services) http.Handler {
+	w.t.Helper()
+	log := slog.New(slog.NewJSONHandler(w.Log, nil))
+	memory := wechat.NewMemory(nil, w.Clock.Now, log)
+	push, err := wechat.NewPush(wechat.PushConfig{
+		AppID: sim.DefaultAppID, Token: pushToken, EncodingAESKey: pushKey, Now: w.Clock.Now, Log: log,
+		Seen: memory.Seen, Forget: memory.Forget,
+		Receive: func(ctx context.Context, events []wechat.Event) error {
+			out := make([]service.PlatformEvent, len(events))
+			for i, e := range events {
+				out[i] = service.PlatformEvent{Kind: service.PlatformEventKind(e.Kind), Key: e.Key, OpenID: e.OpenID, At: e.At,
+					TemplateID: e.TemplateID, Accepted: e.Status == "accept", MsgID: e.MsgID, Failed: e.ErrorCode != 0}
+			}
+			return s.Receive(ctx, out)
+		},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return push
+}
+
+// Connect lets the platform push its events to the use cases.
+func (w *World) Connect() {
+	w.t.Helper()
+	server := httptest.NewServer(w.Pushes(w.Services))
+	w.t.Cleanup(server.Close)
+	w.WeChat.PushTo(server.URL)
+}
+
+// Heard returns when the use cases have been told of everything that happened.
+func (w *World) Heard() {
+	w.t.Helper()
+	if err := w.WeChat.Drain(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // Main runs the tests of a package and demands that they leave nothing

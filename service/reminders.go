@@ -1,0 +1,242 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"dangri/model"
+)
+
+// Reminders are messages to people's phones. A row is written in the
+// transaction of the business it is about, so that what is due is never lost;
+// it is sent at most once, and when nobody knows whether it went out it is
+// tried again only where that cannot make a second message.
+type Reminders struct {
+	db        *gorm.DB
+	platform  Platform
+	catalogue model.Catalogue
+	rules     model.SendingRules
+	workers   int
+	place     int // of this process among those that claim
+	now       func() time.Time
+	log       *slog.Logger
+
+	mu    sync.Mutex
+	lanes map[model.Purpose]*model.Lane
+}
+
+func newReminders(p Parts) *Reminders {
+	s := &Reminders{db: p.DB, platform: p.Platform, catalogue: p.Settings.Catalogue, rules: p.Settings.Sending,
+		workers: p.Settings.ReminderWorkers, place: int(dice() * claimPlaces), now: p.Now, log: p.Log,
+		lanes: map[model.Purpose]*model.Lane{}}
+	for _, purpose := range model.Purposes {
+		s.lanes[purpose] = new(model.Lane)
+	}
+	return s
+}
+
+// scheduleReminders writes what a published activity calls for: to everyone on
+// its roster and to who conducts it. What is there already for the same start
+// stays, and comes back if it was withdrawn when the activity moved away.
+func scheduleReminders(tx *gorm.DB, rules model.SendingRules, a *model.Activity, now time.Time) error {
+	err := tx.Model(&model.Reminder{}).
+		Where("activity_id = ? AND starts_at = ? AND state = ? AND reason = ? AND not_after > ?", a.ID, a.StartsAt, model.Withdrawn, model.ActivityMoved, now).
+		Updates(map[string]any{"state": model.Queued, "reason": "", "settled_at": nil}).Error
+	if err != nil {
+		return fmt.Errorf("put back reminders of activity %d: %w", a.ID, err)
+	}
+	people, err := rosterOf(tx, a.ID)
+	if err != nil {
+		return err
+	}
+	conductors, err := conductorsOf(tx, a.OrganisationID, model.DayOf(now, rules.Zone))
+	if err != nil {
+		return err
+	}
+	var have []model.Reminder
+	if err := tx.Select("member_id", "kind").Find(&have, "activity_id = ? AND starts_at = ?", a.ID, a.StartsAt).Error; err != nil {
+		return fmt.Errorf("read reminders of activity %d: %w", a.ID, err)
+	}
+	type one struct {
+		member uint64
+		kind   model.ReminderKind
+	}
+	there := make(map[one]bool, len(have))
+	for _, r := range have {
+		there[one{r.MemberID, r.Kind}] = true
+	}
+	var rows []model.Reminder
+	add := func(wanted []model.Reminder, members []uint64) {
+		for _, r := range wanted {
+			for _, id := range members {
+				if !there[one{id, r.Kind}] {
+					r.MemberID = id
+					rows = append(rows, r)
+				}
+			}
+		}
+	}
+	add(rules.Reminders(a, now), people)
+	add(rules.Duties(a, now), conductors)
+	return writeReminders(tx, a.ID, rows)
+}
+
+// notifyChange writes the notice of a change to everyone on the roster, in place
+// of one that has not gone out yet. Start is when the meeting was to begin, as people still believe.
+func notifyChange(tx *gorm.DB, rules model.SendingRules, a *model.Activity, kind model.ReminderKind, start, now time.Time) error {
+	people, err := rosterOf(tx, a.ID)
+	if err == nil {
+		err = tx.Model(&model.Reminder{}).Where("activity_id = ? AND kind = ? AND state = ? AND doubts = 0", a.ID, kind, model.Queued).
+			Updates(map[string]any{"state": model.Withdrawn, "reason": "superseded", "settled_at": now}).Error
+	}
+	if err != nil {
+		return fmt.Errorf("notify of activity %d: %w", a.ID, err)
+	}
+	var rows []model.Reminder
+	for _, r := range rules.Notice(a, kind, start, now) {
+		for _, id := range people {
+			r.MemberID = id
+			rows = append(rows, r)
+		}
+	}
+	return writeReminders(tx, a.ID, rows)
+}
+
+func writeReminders(tx *gorm.DB, activityID uint64, rows []model.Reminder) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	if err := tx.Clauses(clause.OnConflict{DoNothing: true}).CreateInBatches(rows, 500).Error; err != nil {
+		return fmt.Errorf("write reminders of activity %d: %w", activityID, err)
+	}
+	return nil
+}
+
+// withdrawReminders takes back what has not been sent about the activity. One
+// whose outcome is in doubt is left to be resolved.
+func withdrawReminders(tx *gorm.DB, activityID uint64, reason string, now time.Time) error {
+	err := tx.Model(&model.Reminder{}).Where("activity_id = ? AND state = ? AND doubts = 0", activityID, model.Queued).
+		Updates(map[string]any{"state": model.Withdrawn, "reason": reason, "settled_at": now}).Error
+	if err != nil {
+		return fmt.Errorf("withdraw reminders of activity %d: %w", activityID, err)
+	}
+	return nil
+}
+
+func rosterOf(tx *gorm.DB, activityID uint64) ([]uint64, error) {
+	var people []uint64
+	if err := tx.Model(&model.RosterEntry{}).Where("activity_id = ?", activityID).Order("member_id").Pluck("member_id", &people).Error; err != nil {
+		return nil, fmt.Errorf("roster of activity %d: %w", activityID, err)
+	}
+	return people, nil
+}
+
+// conductorsOf is whom the duties of an organisation's meetings fall to: its
+// secretary, or the leader of the group.
+func conductorsOf(tx *gorm.DB, organisationID uint64, day model.Day) ([]uint64, error) {
+	var people []uint64
+	err := tx.Model(&model.Post{}).Distinct("member_id").
+		Where("organisation_id = ? AND kind IN ? AND from_day <= ? AND until_day > ?", organisationID,
+			[]model.PostKind{model.Secretary, model.GroupLeader}, day, day).Order("member_id").Pluck("member_id", &people).Error
+	if err != nil {
+		return nil, fmt.Errorf("conductors of organisation %d: %w", organisationID, err)
+	}
+	return people, nil
+}
+
+// DeadReminder is a message that will not go out by itself.
+type DeadReminder struct {
+	ID         uint64              `json:"id"`
+	ActivityID uint64              `json:"activity_id"`
+	MemberID   uint64              `json:"member_id"`
+	Kind       model.ReminderKind  `json:"kind"`
+	State      model.ReminderState `json:"state"`
+	Reason     string              `json:"reason"`
+	DueAt      time.Time           `json:"due_at"`
+	NotAfter   time.Time           `json:"not_after"`
+}
+
+// Dead is the messages that the platform will not take, or whose fate nobody
+// knows, the newest first, for who works on the machine.
+func (s *Reminders) Dead(ctx context.Context, limit int) ([]DeadReminder, error) {
+	var rows []DeadReminder
+	err := s.db.WithContext(ctx).Model(&model.Reminder{}).
+		Where("state IN ?", []model.ReminderState{model.Poison, model.UnknownFinal}).Order("id DESC").Limit(limit).Scan(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("list dead reminders: %w", err)
+	}
+	return rows, nil
+}
+
+// Requeue puts a dead message back into the queue, with a reason that the audit
+// keeps. One that may have arrived can arrive a second time.
+func (s *Reminders) Requeue(ctx context.Context, actor *model.Actor, id uint64, reason string) error {
+	if !actor.Operates() {
+		return model.ErrForbidden
+	}
+	if reason = cleanText(reason); reason == "" {
+		return model.BadField("reason", "请写明重新排队的理由")
+	}
+	now := s.now()
+	_, err := inTx(ctx, s.db, func(tx *gorm.DB) (struct{}, error) {
+		r, err := lock[model.Reminder](tx, id, model.ErrReminderNotFound)
+		switch {
+		case err != nil:
+			return struct{}{}, err
+		case r.State != model.Poison && r.State != model.UnknownFinal:
+			return struct{}{}, model.ErrNotDead
+		case !now.Before(r.NotAfter):
+			return struct{}{}, model.ErrTooLateToSend
+		}
+		err = tx.Model(r).Updates(map[string]any{"state": model.Queued, "reason": "", "next_at": now, "tries": 0, "doubts": 0,
+			"token": "", "lease_until": now, "consent_id": 0, "called_at": nil, "settled_at": nil}).Error
+		if err == nil {
+			err = tx.Create(&model.SendDecision{ReminderID: id, At: now, State: model.Queued, Reason: "requeued"}).Error
+		}
+		if err != nil {
+			return struct{}{}, fmt.Errorf("put back reminder %d: %w", id, err)
+		}
+		return struct{}{}, auditBy(tx, now, actor, "requeue_reminder", "reminder", id, "ok", map[string]any{"reason": reason})
+	})
+	return err
+}
+
+// ReminderStats is the queue in numbers.
+type ReminderStats struct {
+	States map[model.ReminderState]int64
+	Due    int64         // waiting although it is time
+	Lag    time.Duration // of the one that waits longest
+}
+
+// Stats is the queue in numbers, for the watchers.
+func (s *Reminders) Stats(ctx context.Context) (*ReminderStats, error) {
+	db, now := s.db.WithContext(ctx), s.now()
+	var rows []struct {
+		State model.ReminderState
+		N     int64
+	}
+	out := &ReminderStats{States: map[model.ReminderState]int64{}}
+	err := db.Model(&model.Reminder{}).Select("state, COUNT(*) AS n").Group("state").Scan(&rows).Error
+	for _, r := range rows {
+		out.States[r.State] = r.N
+	}
+	var oldest []model.Reminder
+	due := func() *gorm.DB {
+		return db.Model(&model.Reminder{}).Where("state = ? AND next_at <= ? AND not_after > ?", model.Queued, now, now)
+	}
+	err = errors.Join(err, due().Count(&out.Due).Error, due().Select("next_at").Order("next_at").Limit(1).Find(&oldest).Error)
+	if err != nil {
+		return nil, fmt.Errorf("count reminders: %w", err)
+	}
+	if len(oldest) > 0 {
+		out.Lag = now.Sub(oldest[0].NextAt)
+	}
+	return out, nil
+}
