@@ -149,10 +149,12 @@ func (s *Reminders) take(ctx context.Context, purpose model.Purpose, room int, t
 	if len(ids) == 0 {
 		return 0, nil
 	}
-	taken := db.Model(&model.Reminder{}).Where("id IN ? AND state = ? AND lease_until <= ?", ids, model.Queued, now).
-		Updates(map[string]any{"token": token, "lease_until": now.Add(claimLease)})
-	if taken.Error != nil {
-		return 0, fmt.Errorf("claim reminders: %w", taken.Error)
+	_, err := inTx(ctx, s.db, func(tx *gorm.DB) (struct{}, error) {
+		return struct{}{}, tx.Model(&model.Reminder{}).Where("id IN ? AND state = ? AND lease_until <= ?", ids, model.Queued, now).
+			Updates(map[string]any{"token": token, "lease_until": now.Add(claimLease)}).Error
+	})
+	if err != nil {
+		return 0, fmt.Errorf("claim reminders: %w", err)
 	}
 	return len(ids), nil
 }
