@@ -14,14 +14,15 @@ type Page struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"50"`
 }
 
-type (
-	OfOrganisation struct {
-		OrganisationID uint64 `path:"organisation_id" minimum:"1" maximum:"9007199254740991"`
-	}
-	OfMember struct {
-		MemberID uint64 `path:"member_id" minimum:"1" maximum:"9007199254740991"`
-	}
-)
+// OfOrganisation is the path of everything about one organisation.
+type OfOrganisation struct {
+	OrganisationID uint64 `path:"organisation_id" minimum:"1" maximum:"9007199254740991"`
+}
+
+// OfMember is the path of everything about one member.
+type OfMember struct {
+	MemberID uint64 `path:"member_id" minimum:"1" maximum:"9007199254740991"`
+}
 
 type organisationsRequest struct {
 	Page
