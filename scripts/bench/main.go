@@ -28,6 +28,7 @@ type plan struct {
 	slice                     time.Duration
 	cold                      float64
 	only, json, profile       string
+	beside                    string
 	rate                      int
 }
 
@@ -53,6 +54,7 @@ func main() {
 	flag.IntVar(&p.rate, "rate", 300, "最后按每秒这么多次签到测延迟；0 不测")
 	flag.StringVar(&p.json, "json", "", "把全部结果写到这个 JSON 文件")
 	flag.StringVar(&p.profile, "profile", "", "把签到期间服务进程的 CPU 剖析写到这个文件")
+	flag.StringVar(&p.beside, "beside", "", "另一份源码的目录：与它同场比较，它的名字后有 '")
 	flag.Parse()
 	if err := run(ctx, p); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -98,6 +100,7 @@ type bench struct {
 	stores   *rig.Stores
 	town     *rig.Town
 	product  *rig.Process
+	other    *rig.Process // of the source beside, if any
 	opponent map[string]*rig.Process
 	closers  []func()
 }
@@ -124,11 +127,10 @@ func build(ctx context.Context, p plan, dir string) (_ *bench, err error) {
 		tags = "profile"
 	}
 	say("编译……")
-	program, err := rig.Product(ctx, dir, tags)
+	program, err := rig.Product(ctx, ".", dir, tags)
 	if err != nil {
 		return nil, err
 	}
-	program = program.On(b.stores.DSN, b.stores.Redis).With("DANGRI_TEST_PROFILE=" + dir)
 	say("生成 %d 个党支部、%d 名党员、%d 条出席记录……", p.branches, p.branches*p.perBranch, p.branches*p.perBranch*p.past)
 	if b.town, err = rig.Found(ctx, b.stores.DB, p.branches, p.perBranch, p.past); err != nil {
 		return nil, err
@@ -136,10 +138,28 @@ func build(ctx context.Context, p plan, dir string) (_ *bench, err error) {
 	if err := b.seedOpponents(ctx); err != nil {
 		return nil, err
 	}
-	if b.product, err = program.Start(ctx); err != nil {
+	start := func(program rig.Program) (*rig.Process, error) {
+		process, err := program.On(b.stores.DSN, b.stores.Redis).With("DANGRI_TEST_PROFILE=" + dir).Start(ctx)
+		if err == nil {
+			b.closers = append(b.closers, process.Kill)
+		}
+		return process, err
+	}
+	if b.product, err = start(program); err != nil {
 		return nil, err
 	}
-	b.closers = append(b.closers, b.product.Kill)
+	if p.beside != "" {
+		beside := filepath.Join(dir, "beside")
+		if err := os.Mkdir(beside, 0o700); err != nil {
+			return nil, fmt.Errorf("make folder: %w", err)
+		}
+		if program, err = rig.Product(ctx, p.beside, beside, ""); err != nil {
+			return nil, err
+		}
+		if b.other, err = start(program); err != nil {
+			return nil, err
+		}
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find myself: %w", err)

@@ -33,6 +33,10 @@ var ratios = []struct {
 	{"checkin_vs_session", "checkin", "session", 0.5},
 	{"board_vs_session", "board", "session", 0.9},
 	{"home_vs_session", "home", "session", 0.4},
+	{"session_vs_beside", "session", "session'", 1},
+	{"board_vs_beside", "board", "board'", 1},
+	{"home_vs_beside", "home", "home'", 1},
+	{"checkin_vs_beside", "checkin", "checkin'", 1},
 }
 
 func (r *report) print(to io.Writer) {
@@ -53,19 +57,19 @@ func (r *report) print(to io.Writer) {
 	}
 	_ = table.Flush() // it fails where printing fails
 	for _, ratio := range ratios {
-		var each []float64
+		var each, work []float64
 		for _, a := range r.Slices {
 			for _, b := range r.Slices {
 				if a.Contestant == ratio.of && b.Contestant == ratio.over && a.Round == b.Round {
-					each = append(each, a.PerSecond/b.PerSecond)
+					each, work = append(each, a.PerSecond/b.PerSecond), append(work, b.work()/a.work())
 				}
 			}
 		}
 		if len(each) == 0 {
 			continue
 		}
-		r.Ratios[ratio.name] = middle(each)
-		fmt.Fprintf(to, "%s %.2f (%.2f–%.2f), 目标 %.1f\n", ratio.name, middle(each), slices.Min(each), slices.Max(each), ratio.goal)
+		r.Ratios[ratio.name], r.Ratios[ratio.name+"_by_cpu"] = middle(each), middle(work)
+		fmt.Fprintf(to, "%s %.2f（%.2f 到 %.2f；按处理器时间 %.2f；目标 %.1f）\n", ratio.name, middle(each), slices.Min(each), slices.Max(each), middle(work), ratio.goal)
 	}
 	if p := r.Paced; p != nil {
 		fmt.Fprintf(to, "checkin_paced %d/s: p50 %.1f ms, p99 %.1f ms, 最慢 %.1f ms, 失败 %d\n", p.PerSecond, p.P50, p.P99, p.Max, p.Failures)

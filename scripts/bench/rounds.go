@@ -50,19 +50,31 @@ type slice struct {
 	Examples   []string `json:"examples,omitempty"` // of failures
 }
 
+// work is the processor time that everybody spent on one answer.
+func (s *slice) work() float64 { return s.Server + s.MariaDB + s.Redis + s.Load }
+
 func (b *bench) contestants() []contestant {
 	all := []contestant{
 		{"floor", b.opponent["floor"], func() (load, error) { return b.arrivals("floor") }},
 		{"naive", b.opponent["naive"], func() (load, error) { return b.arrivals("naive") }},
-		{"session", b.product, func() (load, error) { return b.reads(b.everybody(), "/v1/me/code") }},
-		{"board", b.product, b.boards},
-		{"home", b.product, func() (load, error) { return b.reads(b.everybody(), "/v1/home") }},
-		{"checkin", b.product, b.checkIns},
+	}
+	add := func(mark string, process *rig.Process) {
+		all = append(all,
+			contestant{"session" + mark, process, func() (load, error) { return b.reads(process, "/v1/me/code") }},
+			contestant{"board" + mark, process, func() (load, error) { return b.boards(process) }},
+			contestant{"home" + mark, process, func() (load, error) { return b.reads(process, "/v1/home") }},
+			contestant{"checkin" + mark, process, func() (load, error) { return b.checkIns(process) }})
+	}
+	add("", b.product)
+	if b.other != nil {
+		add("'", b.other)
 	}
 	if b.only == "" {
 		return all
 	}
-	return slices.DeleteFunc(all, func(c contestant) bool { return !slices.Contains(strings.Split(b.only, ","), c.name) })
+	return slices.DeleteFunc(all, func(c contestant) bool {
+		return !slices.Contains(strings.Split(b.only, ","), strings.TrimSuffix(c.name, "'"))
+	})
 }
 
 // rounds gives everyone a slice of every round, each round in another order.
@@ -176,15 +188,15 @@ func (b *bench) everybody() []int {
 
 // reads is GETs of one path, each by the next of a few people whose sessions
 // are warm: they are the same all through the slice.
-func (b *bench) reads(people []int, path string) (load, error) {
+func (b *bench) reads(process *rig.Process, path string) (load, error) {
 	var l load
-	for _, i := range b.scattered(people)[:min(2000, len(people))] {
+	for _, i := range b.scattered(b.everybody())[:min(2000, b.town.Size())] {
 		l.requests = append(l.requests, rig.Request(http.MethodGet, path, b.town.Token(i), nil))
 	}
-	return l, b.warm(l)
+	return l, b.warm(process, l)
 }
 
-func (b *bench) boards() (load, error) {
+func (b *bench) boards(process *rig.Process) (load, error) {
 	m, err := b.town.Meet()
 	if err != nil {
 		return load{}, err
@@ -193,12 +205,12 @@ func (b *bench) boards() (load, error) {
 	for _, i := range b.town.Secretaries() {
 		l.requests = append(l.requests, rig.Request(http.MethodGet, fmt.Sprintf("/v1/activities/%d/board", m.Activity(i)), b.town.Token(i), nil))
 	}
-	return l, b.warm(l)
+	return l, b.warm(process, l)
 }
 
 // warm sends every request of a load once.
-func (b *bench) warm(l load) error {
-	_, failures := b.fire(b.product.Address, load{requests: l.requests, spent: true}, time.Now().Add(time.Minute))
+func (b *bench) warm(process *rig.Process, l load) error {
+	_, failures := b.fire(process.Address, load{requests: l.requests, spent: true}, time.Now().Add(time.Minute))
 	if len(failures) > 0 {
 		return fmt.Errorf("warm up: %s", failures[0])
 	}
@@ -207,20 +219,25 @@ func (b *bench) warm(l load) error {
 
 // checkIns is everybody arriving at a new meeting of their branch with the
 // code of its screen, people of one branch far apart.
-func (b *bench) checkIns() (load, error) {
+func (b *bench) checkIns(process *rig.Process) (load, error) {
 	m, err := b.town.Meet()
 	if err != nil {
 		return load{}, err
+	}
+	if b.cold > 0 {
+		if err := b.forget(process); err != nil {
+			return load{}, err
+		}
 	}
 	order := b.scattered(b.everybody())
 	var before load
 	for _, i := range order[:int(float64(len(order))*(1-b.cold))] {
 		before.requests = append(before.requests, rig.Request(http.MethodGet, "/v1/me/code", b.town.Token(i), nil))
 	}
-	if err := b.warm(before); err != nil {
+	if err := b.warm(process, before); err != nil {
 		return load{}, err
 	}
-	codes, err := m.Codes(b.product.Address)
+	codes, err := m.Codes(process.Address)
 	if err != nil {
 		return load{}, err
 	}
@@ -236,6 +253,23 @@ func (b *bench) checkIns() (load, error) {
 		return err
 	}
 	return l, nil
+}
+
+// forget makes every session of the product cold, as ten minutes without a
+// request would.
+func (b *bench) forget(process *rig.Process) error {
+	ctx := context.Background()
+	if err := b.stores.DB.Exec("UPDATE sessions SET seen_at = ?", time.Now().UTC().Add(-10*time.Minute)).Error; err != nil {
+		return fmt.Errorf("make sessions old: %w", err)
+	}
+	client := b.stores.RedisClient()
+	defer func() { _ = client.Close() }()
+	for copies := client.Scan(ctx, 0, "*:session:*", 1000).Iterator(); copies.Next(ctx); {
+		if err := client.Del(ctx, copies.Val()).Err(); err != nil {
+			return fmt.Errorf("forget sessions: %w", err)
+		}
+	}
+	return process.Restart(ctx)
 }
 
 // arrivals is the same for an opponent.

@@ -115,7 +115,7 @@ func open(ctx context.Context, dir string, long bool) (*ground, error) {
 	if !g.stores.Own() {
 		return nil, fmt.Errorf("演练要杀死存储，只能用 scripts/stores.sh 自己启动的")
 	}
-	if g.product, err = rig.Product(ctx, dir, "drill"); err != nil {
+	if g.product, err = rig.Product(ctx, ".", dir, "drill"); err != nil {
 		return nil, err
 	}
 	branches := 200

@@ -25,11 +25,13 @@ type Program struct {
 	Dir  string   // where each start leaves a log of its own
 }
 
-// Product builds the product with the tags into dir and returns its serve
-// command, with keys of its own. It is for processes On some stores.
-func Product(ctx context.Context, dir, tags string) (Program, error) {
+// Product builds the product in the folder source with the tags into dir, and
+// returns its serve command with keys of its own. It is for processes On some
+// stores.
+func Product(ctx context.Context, source, dir, tags string) (Program, error) {
 	path := filepath.Join(dir, "dangri")
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", tags, "-o", path, "dangri")
+	build.Dir = source
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if said, err := build.CombinedOutput(); err != nil {
 		return Program{}, fmt.Errorf("build the product: %w\n%s", err, said)
@@ -61,8 +63,9 @@ type Process struct {
 	Address string
 	Log     string // the file with everything that it says
 
-	cmd    *exec.Cmd
-	exited chan struct{}
+	program Program
+	cmd     *exec.Cmd
+	exited  chan struct{}
 }
 
 // Ready is the line by which a program says that it serves and where.
@@ -88,7 +91,7 @@ func (p Program) Start(ctx context.Context) (*Process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.Path, err)
 	}
-	process := &Process{Log: log.Name(), cmd: cmd, exited: make(chan struct{})}
+	process := &Process{Log: log.Name(), program: p, cmd: cmd, exited: make(chan struct{})}
 	go func() {
 		_ = cmd.Wait()
 		close(process.exited)
@@ -152,6 +155,16 @@ func (p *Process) Signal(s os.Signal) error {
 		return fmt.Errorf("signal %s: %w", p.cmd.Path, err)
 	}
 	return nil
+}
+
+// Restart kills the process and starts its program again, at another address.
+func (p *Process) Restart(ctx context.Context) error {
+	p.Kill()
+	again, err := p.program.Start(ctx)
+	if err == nil {
+		*p = *again
+	}
+	return err
 }
 
 // Pid is the number of the process.
