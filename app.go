@@ -191,8 +191,8 @@ func (a *app) serve(ctx context.Context, ready func(address string)) error {
 	var running errgroup.Group
 	running.Go(func() error { return a.services.Run(background) })
 
-	public := newServer(handler)
-	private := newServer(promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{}))
+	public := api.NewServer(handler, a.log)
+	private := api.NewServer(promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{}), a.log)
 	work, ctx := errgroup.WithContext(ctx)
 	work.Go(func() error { return untilClosed(public.Serve(listener)) })
 	if a.settings.MetricsAddr != "" {
@@ -215,11 +215,6 @@ func (a *app) serve(ctx context.Context, ready func(address string)) error {
 	err = work.Wait()
 	stop()
 	return errors.Join(err, running.Wait())
-}
-
-func newServer(h http.Handler) *http.Server {
-	return &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
-		WriteTimeout: 45 * time.Second, IdleTimeout: 60 * time.Second, MaxHeaderBytes: 16 << 10}
 }
 
 func untilClosed(err error) error {

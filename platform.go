@@ -236,7 +236,7 @@ func simulate(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	server := newServer(platform)
+	server := api.NewServer(platform, log)
 	go func() {
 		<-ctx.Done()
 		_ = server.Close() // nothing of it is kept

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -130,21 +131,30 @@ func member[In, Out any](r *router, use useCase[In, Out]) endpoint[In, Out] {
 // route registers one endpoint: method, path, operation id, what it is for, and
 // who may call what.
 func route[In, Out any](r *router, method, path, id, summary string, e endpoint[In, Out]) {
-	op := huma.Operation{Method: method, Path: path, OperationID: id, Summary: summary, MaxBodyBytes: 64 << 10, BodyReadTimeout: 5 * time.Second,
-		Tags: []string{tagOf(path)}, Errors: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusTooManyRequests, http.StatusServiceUnavailable}}
-	if e.signed {
-		op.Security = []map[string][]string{{"session": {}}}
-		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden)
-	}
-	register(r, op, e)
+	register(r, operation(method, path, id, summary, ordinary, e.signed), e)
 }
 
 // upload is route for a file of up to 8 MiB.
 func upload[In, Out any](r *router, method, path, id, summary string, e endpoint[In, Out]) {
-	op := huma.Operation{Method: method, Path: path, OperationID: id, Summary: summary, MaxBodyBytes: 8<<20 + 64<<10, BodyReadTimeout: 30 * time.Second,
-		Tags: []string{tagOf(path)}, Errors: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable, http.StatusUnauthorized, http.StatusForbidden},
-		Security: []map[string][]string{{"session": {}}}}
+	op := operation(method, path, id, summary, uploading, e.signed)
+	op.Middlewares = append(huma.Middlewares{r.membersOnly}, op.Middlewares...)
 	register(r, op, e)
+}
+
+// operation describes an endpoint. The answers to requests that break a rule
+// of all endpoints are the same everywhere.
+func operation(method, path, id, summary string, a allowance, signed bool) huma.Operation {
+	op := huma.Operation{Method: method, Path: path, OperationID: id, Summary: summary, Description: descriptions[id], Tags: []string{tagOf(path)},
+		// The body is in memory by then, as within left it.
+		MaxBodyBytes: a.bytes + 1, BodyReadTimeout: -1, Middlewares: huma.Middlewares{within(a)},
+		Responses: map[string]*huma.Response{},
+		Errors: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusRequestTimeout, http.StatusConflict, http.StatusRequestEntityTooLarge,
+			http.StatusUnsupportedMediaType, http.StatusTooManyRequests, http.StatusServiceUnavailable}}
+	if signed {
+		op.Security = []map[string][]string{{"session": {}}}
+		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden)
+	}
+	return op
 }
 
 //go:embed reference.json
@@ -160,7 +170,6 @@ var descriptions = func() (m map[string]string) {
 }()
 
 func register[In, Out any](r *router, op huma.Operation, e endpoint[In, Out]) {
-	op.Description = descriptions[op.OperationID]
 	huma.Register(r.api, op, func(ctx context.Context, in *In) (*answer[Out], error) {
 		out, err := e.call(ctx, in)
 		if err != nil {
@@ -168,6 +177,7 @@ func register[In, Out any](r *router, op huma.Operation, e endpoint[In, Out]) {
 		}
 		return &answer[Out]{out}, nil
 	})
+	delete(op.Responses, strconv.Itoa(http.StatusUnprocessableEntity)) // huma's word for what is a 400 here
 }
 
 // done is the answer of a use case that only does something.

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -26,11 +27,9 @@ func file[In any](r *router, path, id, summary, contentType string, e endpoint[I
 	if contentType == xlsx {
 		disposition = `attachment; filename="sheet.xlsx"`
 	}
-	op := huma.Operation{Method: http.MethodGet, Path: path, OperationID: id, Summary: summary, Description: descriptions[id], Tags: []string{tagOf(path)},
-		Security: []map[string][]string{{"session": {}}},
-		Errors:   []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusServiceUnavailable},
-		Responses: map[string]*huma.Response{"200": {Description: summary,
-			Content: map[string]*huma.MediaType{media: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}}}}
+	op := operation(http.MethodGet, path, id, summary, ordinary, e.signed)
+	op.Responses["200"] = &huma.Response{Description: summary,
+		Content: map[string]*huma.MediaType{media: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}}
 	huma.Register(r.api, op, func(ctx context.Context, in *In) (*fileAnswer, error) {
 		body, err := e.call(ctx, in)
 		if err != nil {
@@ -38,6 +37,7 @@ func file[In any](r *router, path, id, summary, contentType string, e endpoint[I
 		}
 		return &fileAnswer{ContentType: contentType, Disposition: disposition, Body: body}, nil
 	})
+	delete(op.Responses, strconv.Itoa(http.StatusUnprocessableEntity))
 }
 
 // tagOf groups the endpoints in the documentation.

@@ -10,7 +10,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
+	"net/url"
+	"os"
 	"regexp"
 	"runtime/debug"
 	"strconv"
@@ -18,6 +21,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 	"github.com/gin-gonic/gin"
 	json "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -26,24 +30,28 @@ import (
 	"dangri/model"
 )
 
-// strictJSON refuses duplicate keys, trailing data, invalid UTF-8 and nesting
-// deeper than any input of ours.
+// strictJSON refuses duplicate keys, trailing data, invalid UTF-8, numbers that
+// not every client reads alike (RFC 7493) and nesting deeper than any input of
+// ours.
 var strictJSON = huma.Format{
 	Marshal: huma.DefaultJSONFormat.Marshal,
 	Unmarshal: func(data []byte, v any) error {
-		if err := checkDepth(data); err != nil {
+		if err := checkShape(data); err != nil {
 			return err
 		}
 		return json.Unmarshal(data, v)
 	},
 }
 
-const maxDepth = 32
+const (
+	maxDepth  = 32
+	maxNumber = 1<<53 - 1
+)
 
-func checkDepth(data []byte) error {
+func checkShape(data []byte) error {
 	d := jsontext.NewDecoder(bytes.NewReader(data))
 	for {
-		_, err := d.ReadToken()
+		token, err := d.ReadToken()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -52,6 +60,11 @@ func checkDepth(data []byte) error {
 		}
 		if d.StackDepth() > maxDepth {
 			return errors.New("nested too deep")
+		}
+		if token.Kind() == '0' {
+			if n, err := token.Float(); err != nil || math.Abs(n) > maxNumber {
+				return errors.New("number too large")
+			}
 		}
 	}
 }
@@ -82,6 +95,66 @@ func requestID(ctx context.Context) string {
 	return id
 }
 
+// allowance is what one request may take.
+type allowance struct {
+	bytes   int64         // of its body
+	reading time.Duration // until the body is here
+	working time.Duration // from then on until there is an answer
+}
+
+var (
+	ordinary  = allowance{64 << 10, bodyPatience - headersPatience, answerPatience - 6*time.Second}
+	uploading = allowance{8<<20 + 64<<10, uploadPatience, time.Minute}
+)
+
+// What is uploaded names people: it stays in memory, never in a file of its own.
+func init() { humagin.MultipartMaxMemory = uploading.bytes }
+
+// within keeps a request to its allowance. The whole body is read before
+// anything is decided; a store that hangs is given up in time for the answer.
+func within(a allowance) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		g := humagin.Unwrap(ctx)
+		start := time.Now()
+		connection := http.NewResponseController(g.Writer)
+		_ = connection.SetReadDeadline(start.Add(a.reading)) // whoever is not on a connection has no deadline
+		if a.reading+a.working > answerPatience {
+			_ = connection.SetWriteDeadline(start.Add(a.reading + a.working + bodyPatience))
+		}
+		body, err := io.ReadAll(http.MaxBytesReader(g.Writer, g.Request.Body, a.bytes))
+		var tooLarge *http.MaxBytesError
+		switch {
+		case err == nil:
+		case errors.As(err, &tooLarge):
+			answerRefusal(g.Writer, errTooLarge)
+			return
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			answerRefusal(g.Writer, errSlow)
+			return
+		default:
+			answerRefusal(g.Writer, errInput)
+			return
+		}
+		g.Request.Body = io.NopCloser(bytes.NewReader(body))
+		working, cancel := context.WithTimeout(ctx.Context(), a.working)
+		defer cancel()
+		next(huma.WithContext(ctx, working))
+	}
+}
+
+// membersOnly refuses everybody else before a large body is read.
+func (r *router) membersOnly(ctx huma.Context, next func(huma.Context)) {
+	actor, err := r.services.Sessions.Actor(ctx.Context(), token(ctx.Context()))
+	if err == nil && actor.MemberID == 0 {
+		err = model.ErrNotBound
+	}
+	if err != nil {
+		writeProblem(humagin.Unwrap(ctx).Writer, refuse(ctx.Context(), r.log, err))
+		return
+	}
+	next(ctx)
+}
+
 // headers gives every answer a request id, the server's time and what a
 // browser needs to know to be careful with it.
 func headers(now func() time.Time, next http.Handler) http.Handler {
@@ -96,6 +169,11 @@ func headers(now func() time.Time, next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Referrer-Policy", "no-referrer")
+		if len(r.TransferEncoding) > 0 {
+			// A length beside the chunks can no longer be seen here; after such a
+			// pair the connection must not be used again (RFC 9112, section 6.1).
+			h.Set("Connection", "close")
+		}
 		h.Set("Content-Security-Policy", "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'")
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestIDKey, requestID)))
 	})
@@ -186,19 +264,29 @@ func recoverPanic(log *slog.Logger) gin.HandlerFunc {
 var plainKey = regexp.MustCompile(`^[0-9A-Za-z_-]{8,64}$`)
 
 // plainRequests refuses what no client of ours sends: compressed bodies, a
-// query parameter given twice, an unreadable Idempotency-Key.
+// query that cannot be read whole or gives a parameter twice, two tokens, an
+// unreadable Idempotency-Key.
 func plainRequests(g *gin.Context) {
 	refuse := func(e *model.Error) {
 		answerRefusal(g.Writer, e)
 		g.Abort()
 	}
+	if len(g.Request.Header["Authorization"]) > 1 {
+		refuse(errInput)
+		return
+	}
 	if enc := g.GetHeader("Content-Encoding"); enc != "" && enc != "identity" {
 		refuse(errMedia)
 		return
 	}
-	for key, values := range g.Request.URL.Query() {
+	query, err := url.ParseQuery(g.Request.URL.RawQuery)
+	if err != nil {
+		refuse(errInput)
+		return
+	}
+	for _, values := range query {
 		if len(values) > 1 {
-			refuse(model.BadField(key, "同一个参数只能给一次"))
+			refuse(model.BadField("query", "同一个参数只能给一次"))
 			return
 		}
 	}

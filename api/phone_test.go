@@ -46,17 +46,25 @@ func onServer(t *testing.T, test func(t *testing.T, s *stage)) {
 	test(t, &stage{World: w, t: t, url: listen(t, w, w.Services)})
 }
 
-// listen puts use cases behind the real router.
+// listen puts use cases behind the real router and the real server.
 func listen(t *testing.T, w *trial.World, s *service.Services) string {
 	t.Helper()
-	handler, err := api.New(api.Config{Services: s, Now: w.Clock.Now,
-		Log: slog.New(slog.NewJSONHandler(w.Log, nil))})
+	log := slog.New(slog.NewJSONHandler(w.Log, nil))
+	server := httptest.NewUnstartedServer(nil)
+	server.Config = api.NewServer(handler(t, w, s), log)
+	server.Start()
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// handler is the real router over use cases.
+func handler(t *testing.T, w *trial.World, s *service.Services) http.Handler {
+	t.Helper()
+	h, err := api.New(api.Config{Services: s, Now: w.Clock.Now, Log: slog.New(slog.NewJSONHandler(w.Log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	return server.URL
+	return h
 }
 
 // replica is one more process over the same stores.

@@ -2,14 +2,18 @@ package api
 
 import (
 	"context"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"log/slog"
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
+	"unicode"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/validation"
 
 	"dangri/model"
 	"dangri/service"
@@ -26,6 +30,30 @@ type problem struct {
 	RequestID string         `json:"request_id,omitempty" doc:"出错时请把它告诉管理员"`
 
 	retryAfter int // seconds
+}
+
+//go:embed refusals.json
+var refusalsSource []byte
+
+// refusals are all there are, as `make docs` finds them in the code.
+var refusals = func() (all []struct{ Code, Message string }) {
+	if err := json.Unmarshal(refusalsSource, &all); err != nil {
+		panic(err) // the file is part of the program
+	}
+	return all
+}()
+
+// TransformSchema lists the codes, each with the sentence that goes with it.
+func (*problem) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	code := s.Properties["code"]
+	var b strings.Builder
+	b.WriteString(code.Description + "：\n")
+	for _, r := range refusals {
+		code.Enum = append(code.Enum, r.Code)
+		b.WriteString(strings.TrimRight("\n- `"+r.Code+"` "+r.Message, " "))
+	}
+	code.Description = b.String()
+	return s
 }
 
 type fieldProblem struct {
@@ -78,7 +106,7 @@ func problemOf(e *model.Error) *problem {
 
 // refuse answers with what the client may know of err. A fault is logged here,
 // once, and keeps its cause for the log alone.
-func refuse(ctx context.Context, log *slog.Logger, err error) error {
+func refuse(ctx context.Context, log *slog.Logger, err error) *problem {
 	var e *model.Error
 	switch {
 	case errors.As(err, &e):
@@ -114,6 +142,24 @@ func init() {
 		return humaProblem(status, errs)
 	}
 	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError { return humaProblem(status, errs) }
+
+	validation.MsgUnexpectedProperty = "有多余的字段"
+	validation.MsgExpectedRequiredProperty = "缺少 %s"
+	validation.MsgExpectedString = "应为文字"
+	validation.MsgExpectedInteger = "应为整数"
+	validation.MsgExpectedNumber = "应为数字"
+	validation.MsgExpectedBoolean = "应为 true 或 false"
+	validation.MsgExpectedArray = "应为数组"
+	validation.MsgExpectedObject = "应为对象"
+	validation.MsgExpectedOneOf = "应为这些值之一：%s"
+	validation.MsgExpectedMinLength = "至少 %d 个字"
+	validation.MsgExpectedMaxLength = "最多 %d 个字"
+	validation.MsgExpectedMinimumNumber = "不能小于 %v"
+	validation.MsgExpectedMaximumNumber = "不能大于 %v"
+	validation.MsgExpectedNumberBeMultipleOf = "应为 %v 的整数倍"
+	validation.MsgExpectedMaxItems = "最多 %d 项"
+	validation.MsgExpectedMatchPattern = "应符合 %s"
+	validation.MsgExpectedRFC3339DateTime = "应为带时区的时间，如 2026-07-01T14:00:00+08:00"
 }
 
 func humaProblem(status int, errs []error) *problem {
@@ -132,8 +178,23 @@ func humaProblem(status int, errs []error) *problem {
 	for _, err := range errs {
 		var d huma.ErrorDetailer
 		if status < 500 && errors.As(err, &d) {
-			p.Errors = append(p.Errors, fieldProblem{Location: d.ErrorDetail().Location, Message: d.ErrorDetail().Message})
+			p.Errors = append(p.Errors, fieldProblemOf(d.ErrorDetail()))
 		}
+	}
+	return p
+}
+
+// fieldProblemOf keeps what is ours of a detail: the name of a field that we do
+// not know, and what a parser says of a text, come from the client.
+func fieldProblemOf(d *huma.ErrorDetail) fieldProblem {
+	p := fieldProblem{Location: d.Location, Message: d.Message}
+	switch {
+	case strings.HasPrefix(d.Location, "query.") && d.Message == "unknown query parameter":
+		p.Location, p.Message = "query", "有多余的参数"
+	case d.Message == validation.MsgUnexpectedProperty:
+		p.Location, _, _ = strings.Cut(d.Location, ".")
+	case !strings.ContainsFunc(d.Message, func(r rune) bool { return unicode.Is(unicode.Han, r) }):
+		p.Message = "格式不对"
 	}
 	return p
 }

@@ -1,6 +1,7 @@
-// Reference writes api/reference.json: for each operation the doc comment of
-// the use case behind it, so that what a programmer reads in the code is what
-// a client's author reads in the API documentation.
+// Reference writes what a client's author reads in the API documentation as a
+// programmer reads it in the code: to api/reference.json, for each operation,
+// the doc comment of the use case behind it; to api/refusals.json every refusal
+// with its sentence.
 package main
 
 import (
@@ -9,38 +10,82 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 )
 
 func main() {
-	text, err := write(".")
-	if err == nil {
-		err = os.WriteFile("api/reference.json", text, 0o644) //nolint:gosec // a source file, readable like the others
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+	for file, write := range files {
+		text, err := write(".")
+		if err == nil {
+			err = os.WriteFile(file, text, 0o644) //nolint:gosec // a source file, readable like the others
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	}
 }
 
-// write makes the reference of the project at root.
-func write(root string) ([]byte, error) {
+// files are what is written, each from the project at a root.
+var files = map[string]func(root string) ([]byte, error){"api/reference.json": operations, "api/refusals.json": refusals}
+
+// operations is the doc comment of each operation's use case.
+func operations(root string) ([]byte, error) {
 	useCases, err := docs(filepath.Join(root, "service"))
 	if err != nil {
 		return nil, err
 	}
-	operations := map[string]string{}
+	all := map[string]string{}
 	err = eachFunc(filepath.Join(root, "api"), func(f *ast.FuncDecl) {
 		if name := called(f); f.Recv == nil && useCases[name] != "" {
-			operations[f.Name.Name] = useCases[name]
+			all[f.Name.Name] = useCases[name]
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
-	text, err := json.MarshalIndent(operations, "", "  ")
+	text, err := json.MarshalIndent(all, "", "  ")
+	return append(text, '\n'), err
+}
+
+// refusal is a model.Error as it stands in the source. Where the sentence is
+// put together for the occasion there is none.
+type refusal struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// refusals is every refusal that the code knows, by code.
+func refusals(root string) ([]byte, error) {
+	all := []refusal{}
+	for _, folder := range []string{"model", "service", "api"} {
+		err := eachFile(filepath.Join(root, folder), func(file *ast.File) {
+			ast.Inspect(file, func(n ast.Node) bool {
+				literal, ok := n.(*ast.CompositeLit)
+				if !ok || literal.Type == nil || strings.TrimPrefix(types.ExprString(literal.Type), "model.") != "Error" {
+					return true
+				}
+				fields := map[string]string{}
+				for _, e := range literal.Elts {
+					if field, ok := e.(*ast.KeyValueExpr); ok {
+						fields[types.ExprString(field.Key)], _ = strconv.Unquote(types.ExprString(field.Value)) // "" where it is no literal
+					}
+				}
+				all = append(all, refusal{fields["Code"], fields["Message"]})
+				return true
+			})
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(all, func(a, b refusal) int { return strings.Compare(a.Code, b.Code) })
+	text, err := json.MarshalIndent(all, "", "  ")
 	return append(text, '\n'), err
 }
 
@@ -83,11 +128,21 @@ func called(f *ast.FuncDecl) (name string) {
 }
 
 func eachFunc(folder string, visit func(*ast.FuncDecl)) error {
-	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+	return eachFile(folder, func(file *ast.File) {
+		for _, d := range file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok {
+				visit(f)
+			}
+		}
+	})
+}
+
+func eachFile(folder string, visit func(*ast.File)) error {
+	names, err := filepath.Glob(filepath.Join(folder, "*.go"))
 	if err != nil {
 		return err
 	}
-	for _, name := range files {
+	for _, name := range names {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
 		}
@@ -95,11 +150,7 @@ func eachFunc(folder string, visit func(*ast.FuncDecl)) error {
 		if err != nil {
 			return err
 		}
-		for _, d := range file.Decls {
-			if f, ok := d.(*ast.FuncDecl); ok {
-				visit(f)
-			}
-		}
+		visit(file)
 	}
 	return nil
 }

@@ -3,23 +3,32 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"testing"
 )
 
 func TestTheReferenceSaysWhatTheCodeSays(t *testing.T) {
-	fresh, err := write("../..")
-	if err != nil {
-		t.Fatal(err)
+	for file, write := range files {
+		fresh, err := write("../..")
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept, err := os.ReadFile(filepath.Join("../..", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(fresh) != string(kept) {
+			t.Errorf("%s is behind the code: run `make docs`", file)
+		}
 	}
-	kept, err := os.ReadFile("../../api/reference.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(fresh) != string(kept) {
-		t.Error("api/reference.json is behind the code: run `make docs`")
-	}
-	var operations map[string]string
-	if err := json.Unmarshal(fresh, &operations); err != nil || operations["checkIn"] == "" {
+	text, err := operations("../..")
+	var all map[string]string
+	if err != nil || json.Unmarshal(text, &all) != nil || all["checkIn"] == "" {
 		t.Errorf("the reference does not know checkIn (%v)", err)
+	}
+	text, err = refusals("../..")
+	var known []refusal
+	if err != nil || json.Unmarshal(text, &known) != nil || len(known) < 50 {
+		t.Errorf("the reference knows %d refusals (%v)", len(known), err)
 	}
 }
