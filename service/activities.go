@@ -56,8 +56,8 @@ type EditInput struct {
 
 func (in *ActivityInput) apply(a *model.Activity) error {
 	minutes := func(n int) time.Duration { return time.Duration(n) * time.Minute }
-	a.Kind, a.Title, a.Content, a.Place = in.Kind, cleanText(in.Title), cleanText(in.Content), in.Place
-	a.Place.Name = cleanText(a.Place.Name)
+	a.Kind, a.Title, a.Content, a.Place = in.Kind, cleanLine(in.Title), cleanText(in.Content), in.Place
+	a.Place.Name = cleanLine(a.Place.Name)
 	a.StartsAt, a.EndsAt = in.StartsAt.UTC().Truncate(time.Second), in.EndsAt.UTC().Truncate(time.Second)
 	a.OpensAt = a.StartsAt.Add(-minutes(in.OpenEarlyMinutes))
 	a.LateAt = a.StartsAt.Add(minutes(in.LateAfterMinutes))
@@ -371,6 +371,10 @@ func (s *Activities) Cancel(ctx context.Context, actor *model.Actor, id uint64, 
 	if _, err := s.conducted(ctx, actor, id); err != nil {
 		return nil, err
 	}
+	reason, err := cleanReason(in.Reason)
+	if err != nil {
+		return nil, err
+	}
 	now := s.now()
 	a, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.Activity, error) {
 		a, err := lock[model.Activity](tx, id, model.ErrActivityNotFound)
@@ -381,7 +385,7 @@ func (s *Activities) Cancel(ctx context.Context, actor *model.Actor, id uint64, 
 			return nil, err
 		}
 		published := a.Status == model.Published
-		a.Status, a.CancelReason, a.Version = model.Cancelled, cleanText(in.Reason), a.Version+1
+		a.Status, a.CancelReason, a.Version = model.Cancelled, reason, a.Version+1
 		if err := tx.Save(a).Error; err != nil {
 			return nil, fmt.Errorf("cancel activity %d: %w", id, err)
 		}

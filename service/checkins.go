@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -194,12 +195,32 @@ func (s *CheckIns) group(first *arrival) []*arrival {
 func (s *CheckIns) commit(ctx context.Context, group []*arrival) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	outcomes, came := s.write(ctx, group)
+	outcomes, came := s.writeOrFail(ctx, group)
 	s.boards.mark(came)
 	for i, a := range group {
 		a.done <- outcomes[i]
 	}
 	s.boards.announce(ctx, came)
+}
+
+// writeOrFail is write that turns a panic into a fault of the whole group:
+// nobody else is here to answer its callers, and others wait behind them.
+func (s *CheckIns) writeOrFail(ctx context.Context, group []*arrival) (outcomes []outcome, came []uint64) {
+	defer func() {
+		if v := recover(); v != nil {
+			outcomes, came = failed(group, fmt.Errorf("panic: %v\n%s", v, debug.Stack())), nil
+		}
+	}()
+	return s.write(ctx, group)
+}
+
+// failed is the same fault for everybody in the group.
+func failed(group []*arrival, err error) []outcome {
+	outcomes := make([]outcome, len(group))
+	for i := range outcomes {
+		outcomes[i] = outcome{err: err}
+	}
+	return outcomes
 }
 
 // write records a group in one insert. Somebody else may have recorded one of
@@ -208,15 +229,9 @@ func (s *CheckIns) commit(ctx context.Context, group []*arrival) {
 func (s *CheckIns) write(ctx context.Context, group []*arrival) (outcomes []outcome, came []uint64) {
 	db := s.db.WithContext(ctx)
 	outcomes = make([]outcome, len(group))
-	fail := func(err error) ([]outcome, []uint64) {
-		for i := range outcomes {
-			outcomes[i] = outcome{err: err}
-		}
-		return outcomes, nil
-	}
 	facts, err := readArrivals(db, group)
 	if err != nil {
-		return fail(err)
+		return failed(group, err), nil
 	}
 	rows := make([]*model.Attendance, 0, len(group))
 	var waiting []int // arrivals whose outcome hangs on the insert, in the order of rows
@@ -255,11 +270,11 @@ func (s *CheckIns) write(ctx context.Context, group []*arrival) (outcomes []outc
 	case errors.Is(err, gorm.ErrDuplicatedKey):
 		// Recorded since we read: read again and say so.
 		if facts, err = readArrivals(db, group); err != nil {
-			return fail(err)
+			return failed(group, err), nil
 		}
 		_, outcomes[0] = s.decide(group[0], facts[0])
 	default:
-		return fail(fmt.Errorf("record %d check-ins: %w", len(rows), err))
+		return failed(group, fmt.Errorf("record %d check-ins: %w", len(rows), err)), nil
 	}
 	return outcomes, came
 }

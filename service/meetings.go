@@ -179,7 +179,7 @@ func (s *Meetings) Record(ctx context.Context, actor *model.Actor, id uint64, in
 			return nil, model.ErrNotOpenYet.With("opens_at", a.OpensAt)
 		}
 		t := &model.Attendance{ActivityID: id, MemberID: in.MemberID, BranchID: branch, Status: model.Present, Provenance: provenance, At: now,
-			Location: model.LocationNotGiven, Guest: own.Entry == nil, RecordedBy: &actor.MemberID, Reason: cleanText(in.Reason), Once: once}
+			Location: model.LocationNotGiven, Guest: own.Entry == nil, RecordedBy: &actor.MemberID, Reason: cleanLine(in.Reason), Once: once}
 		if err := tx.Create(t).Error; err != nil {
 			return nil, fmt.Errorf("record attendance: %w", err)
 		}
@@ -224,7 +224,7 @@ func recorded(a *model.Activity, m *model.Member, t *model.Attendance) *Recorded
 
 // excuse notes a leave, or changes the kind of one noted before.
 func (s *Meetings) excuse(tx *gorm.DB, actor *model.Actor, a *model.Activity, m *model.Member, in RecordInput, now time.Time) (*Recorded, error) {
-	leave := model.Leave{ActivityID: a.ID, MemberID: m.ID, Status: in.Status, Reason: cleanText(in.Reason), RecordedBy: actor.MemberID, CreatedAt: now}
+	leave := model.Leave{ActivityID: a.ID, MemberID: m.ID, Status: in.Status, Reason: cleanLine(in.Reason), RecordedBy: actor.MemberID, CreatedAt: now}
 	err := tx.Clauses(clause.OnConflict{
 		Columns:   []clause.Column{{Name: "activity_id"}, {Name: "member_id"}},
 		DoUpdates: clause.AssignmentColumns([]string{"status", "reason", "recorded_by"}),
@@ -262,11 +262,15 @@ func (s *Meetings) Exempt(ctx context.Context, actor *model.Actor, id uint64, in
 		if own.Entry == nil {
 			return nil, model.ErrNotOnRoster
 		}
+		reason, err := cleanReason(in.Reason)
+		if err != nil {
+			return nil, err
+		}
 		err = tx.Model(&model.RosterEntry{}).Where("activity_id = ? AND member_id = ?", id, in.MemberID).Update("exempt", in.Exemption).Error
 		if err != nil {
 			return nil, fmt.Errorf("exempt member %d: %w", in.MemberID, err)
 		}
-		if err := auditBy(tx, now, actor, "exempt", "activity", id, "ok", map[string]any{"member": in.MemberID, "exemption": in.Exemption, "reason": cleanText(in.Reason)}); err != nil {
+		if err := auditBy(tx, now, actor, "exempt", "activity", id, "ok", map[string]any{"member": in.MemberID, "exemption": in.Exemption, "reason": reason}); err != nil {
 			return nil, err
 		}
 		return s.tally(tx, a)
