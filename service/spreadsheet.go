@@ -326,9 +326,11 @@ const formulaFound = "是公式，请粘贴为数值"
 // decodeText is the text in UTF-8 with single line feeds. Excel writes UTF-16
 // as "Unicode text" and, in China, GBK (a part of GB18030) as plain CSV.
 func decodeText(data []byte) (string, error) {
-	var fallback encoding.Encoding = simplifiedchinese.GB18030
+	var fallback encoding.Encoding
 	if utf8.Valid(data) {
 		fallback = encoding.Nop
+	} else {
+		fallback = simplifiedchinese.GB18030
 	}
 	data, _, err := transform.Bytes(utf.BOMOverride(fallback.NewDecoder()), data)
 	if err != nil {
