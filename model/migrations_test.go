@@ -29,6 +29,8 @@ var rows = []any{
 	Organisation{}, Member{}, MemberPhone{}, Membership{}, Post{}, Account{}, Session{}, Invitation{},
 	Activity{}, ActivityTarget{}, RosterEntry{}, Leave{}, Attendance{}, AuditEntry{},
 	Consent{}, ConsentEnd{}, Reminder{}, Delivery{}, SendDecision{},
+	CommunityRegistration{}, ServiceDay{}, ServiceSlot{}, SlotSignUp{}, ServiceNotice{}, ServiceHours{}, HourObjection{},
+	ServiceCalendar{}, CalendarException{}, CalendarDay{}, FeedbackSlip{}, HouseholdPairing{}, HouseholdVisit{},
 }
 
 // emptySQLite is a new SQLite file.
@@ -304,6 +306,9 @@ func TestEveryRowTypeFitsItsTable(t *testing.T) {
 var written = []string{
 	"organisations.name", "members.name", "activities.title", "activities.content", "activities.place",
 	"activities.cancel_reason", "leaves.reason", "attendances.reason", "audit_entries.details",
+	"service_days.title", "service_days.content", "service_days.place", "service_days.contact", "service_days.cancel_reason",
+	"service_slots.name", "slot_sign_ups.reason", "slot_sign_ups.absence_reason", "service_hours.reason",
+	"hour_objections.reason", "hour_objections.answer", "calendar_days.name", "feedback_slips.comment",
 }
 
 func TestTextForMachinesIsComparedByteForByteInMySQL(t *testing.T) {

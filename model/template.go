@@ -19,18 +19,18 @@ type Purpose string
 const (
 	ActivityReminder Purpose = "activity_reminder" // 活动提醒
 	ActivityChange   Purpose = "activity_change"   // 变更或取消
-	ServiceDay       Purpose = "service_day"       // 服务日提醒
+	ServiceReminder  Purpose = "service_day"       // 服务日提醒
 	ApprovalResult   Purpose = "approval_result"   // 审批结果
 	WaitingListOffer Purpose = "waiting_list"      // 候补通知
 	DutyReminder     Purpose = "duty"              // 待办提醒
 )
 
 // Purposes are all of them, in the order in which they are shown.
-var Purposes = []Purpose{ActivityReminder, ActivityChange, ServiceDay, ApprovalResult, WaitingListOffer, DutyReminder}
+var Purposes = []Purpose{ActivityReminder, ActivityChange, ServiceReminder, ApprovalResult, WaitingListOffer, DutyReminder}
 
 // PurposeNames are the words people use, by purpose.
 var PurposeNames = map[Purpose]string{
-	ActivityReminder: "活动提醒", ActivityChange: "活动变更或取消", ServiceDay: "服务日提醒",
+	ActivityReminder: "活动提醒", ActivityChange: "活动变更或取消", ServiceReminder: "服务日提醒",
 	ApprovalResult: "审批结果", WaitingListOffer: "候补通知", DutyReminder: "待办提醒",
 }
 

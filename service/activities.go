@@ -238,16 +238,7 @@ func (s *Activities) holdAudience(tx *gorm.DB, a *model.Activity) error {
 }
 
 func (s *Activities) checkText(ctx context.Context, actor *model.Actor, a *model.Activity) error {
-	verdict, err := s.platform.CheckText(ctx, actor.OpenID, a.Title+"\n"+a.Place.Name+"\n"+a.Content)
-	switch {
-	case err != nil:
-		return platformRefusal(err, model.ErrReenter) // WeChat checks texts only of who was there in the last two hours
-	case verdict == "risky":
-		return model.ErrTextRisky
-	case verdict != "pass":
-		return model.ErrTextReview
-	}
-	return nil
+	return checkText(ctx, s.platform, actor, a.Title+"\n"+a.Place.Name+"\n"+a.Content)
 }
 
 // Edit changes an activity that is a draft or published: time, place, text,

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -33,6 +34,21 @@ func platformRefusal(err error, bad *model.Error) error {
 		return fmt.Errorf("platform: %w", err)
 	}
 	return model.ErrPlatformAway
+}
+
+// checkText refuses a text that WeChat's content check does not pass. What
+// cannot be checked now is not published now.
+func checkText(ctx context.Context, platform Platform, actor *model.Actor, text string) error {
+	verdict, err := platform.CheckText(ctx, actor.OpenID, text)
+	switch {
+	case err != nil:
+		return platformRefusal(err, model.ErrReenter) // WeChat checks texts only of who was there in the last two hours
+	case verdict == "risky":
+		return model.ErrTextRisky
+	case verdict != "pass":
+		return model.ErrTextReview
+	}
+	return nil
 }
 
 // audit writes a sensitive act in the act's own transaction.

@@ -37,7 +37,7 @@ const (
 // asks are the purposes for which each screen asks.
 var asks = map[Screen][]model.Purpose{
 	OnActivity: {model.ActivityReminder, model.ActivityChange}, OnDuty: {model.DutyReminder},
-	OnServiceDay: {model.ServiceDay, model.ActivityChange}, OnApplication: {model.ApprovalResult}, OnWaitingList: {model.WaitingListOffer},
+	OnServiceDay: {model.ServiceReminder, model.ActivityChange}, OnApplication: {model.ApprovalResult}, OnWaitingList: {model.WaitingListOffer},
 }
 
 // SubscriptionRequests is what to ask for in the tap's own event handler.

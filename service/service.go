@@ -74,6 +74,9 @@ type Services struct {
 	Consents      *Consents
 	Reminders     *Reminders
 	Reach         *Reach
+	Communities   *Communities
+	ServiceDays   *ServiceDays
+	SignUps       *SignUps
 	Health        *Health
 
 	run []func(context.Context) error
@@ -90,6 +93,7 @@ func New(p Parts) *Services {
 	boards := &Boards{db: p.DB, cache: cache, sessions: sessions, now: p.Now}
 	checkIns := newCheckIns(p, codes, limits, boards)
 	reminders := newReminders(p)
+	signUps := &SignUps{db: p.DB, settings: p.Settings, now: p.Now}
 	return &Services{
 		Sessions:      sessions,
 		Bindings:      &Bindings{db: p.DB, platform: p.Platform, sessions: sessions, seal: seal, limits: limits, settings: p.Settings, now: p.Now},
@@ -106,8 +110,11 @@ func New(p Parts) *Services {
 		Consents:      &Consents{db: p.DB, catalogue: p.Settings.Catalogue, limits: limits, now: p.Now},
 		Reminders:     reminders,
 		Reach:         &Reach{db: p.DB, catalogue: p.Settings.Catalogue, seal: seal, settings: p.Settings, now: p.Now},
+		Communities:   &Communities{db: p.DB, settings: p.Settings, now: p.Now},
+		ServiceDays:   &ServiceDays{db: p.DB, platform: p.Platform, settings: p.Settings, now: p.Now},
+		SignUps:       signUps,
 		Health:        &Health{db: p.DB, cache: cache},
-		run:           []func(context.Context) error{sessions.watchChanges, checkIns.commitArrivals, reminders.keepSending},
+		run:           []func(context.Context) error{sessions.watchChanges, checkIns.commitArrivals, reminders.keepSending, signUps.tendLines},
 	}
 }
 

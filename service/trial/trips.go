@@ -57,7 +57,11 @@ func (m *meter) stop() Trips {
 
 // housekeeping begins the statements that a replica makes whether or not
 // anybody calls.
-var housekeeping = []string{"SELECT `id`,`changed_at` FROM `sessions`"}
+var housekeeping = []string{
+	"SELECT `id`,`changed_at` FROM `sessions`",
+	"SELECT DISTINCT `slot_id` FROM `slot_sign_ups`",
+	"SELECT `id` FROM `service_slots` WHERE waiting > 0",
+}
 
 func (m *meter) sql(statement string) {
 	m.mu.Lock()
@@ -110,8 +114,28 @@ type pool struct {
 	*sql.DB
 	meter *meter
 
-	mu  sync.Mutex
-	err error
+	mu    sync.Mutex
+	err   error
+	alter func(string) string
+}
+
+// Sabotage lets every statement pass through alter on its way to the database,
+// until it is given nil: so a control can take a lock or a condition away and
+// see that its test would have noticed.
+func (w *World) Sabotage(alter func(statement string) string) {
+	w.database.pool.mu.Lock()
+	defer w.database.pool.mu.Unlock()
+	w.database.pool.alter = alter
+}
+
+func (p *pool) altered(statement string) string {
+	p.mu.Lock()
+	alter := p.alter
+	p.mu.Unlock()
+	if alter == nil {
+		return statement
+	}
+	return alter(statement)
 }
 
 func (p *pool) fail(err error) {
@@ -156,7 +180,7 @@ func (p *pool) ExecContext(ctx context.Context, query string, args ...any) (sql.
 	if err := p.pass(query); err != nil {
 		return nil, err
 	}
-	return p.DB.ExecContext(ctx, query, args...)
+	return p.DB.ExecContext(ctx, p.altered(query), args...)
 }
 
 // QueryContext notes and runs a query.
@@ -164,13 +188,13 @@ func (p *pool) QueryContext(ctx context.Context, query string, args ...any) (*sq
 	if err := p.pass(query); err != nil {
 		return nil, err
 	}
-	return p.DB.QueryContext(ctx, query, args...)
+	return p.DB.QueryContext(ctx, p.altered(query), args...)
 }
 
 // QueryRowContext notes and runs a query for one row.
 func (p *pool) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	p.meter.sql(query)
-	return p.DB.QueryRowContext(ctx, query, args...)
+	return p.DB.QueryRowContext(ctx, p.altered(query), args...)
 }
 
 type tx struct {
@@ -195,17 +219,17 @@ func (t *tx) ExecContext(ctx context.Context, query string, args ...any) (sql.Re
 	if err := t.pool.pass(query); err != nil {
 		return nil, err
 	}
-	return t.Tx.ExecContext(ctx, query, args...)
+	return t.Tx.ExecContext(ctx, t.pool.altered(query), args...)
 }
 
 func (t *tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	if err := t.pool.pass(query); err != nil {
 		return nil, err
 	}
-	return t.Tx.QueryContext(ctx, query, args...)
+	return t.Tx.QueryContext(ctx, t.pool.altered(query), args...)
 }
 
 func (t *tx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	t.pool.meter.sql(query)
-	return t.Tx.QueryRowContext(ctx, query, args...)
+	return t.Tx.QueryRowContext(ctx, t.pool.altered(query), args...)
 }

@@ -1,0 +1,832 @@
+package service
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"dangri/model"
+)
+
+// SignUps is members taking seats in slots and standing in line for them. A
+// slot's row says how many seats are taken and how many wait; whoever changes
+// either holds that row until the commit, so the counts and the rows under
+// them agree at every moment. Locks are taken in one order: members by id,
+// then the slot.
+type SignUps struct {
+	db       *gorm.DB
+	settings Settings
+	now      func() time.Time
+}
+
+// SignUpInput is a member's wish for a slot.
+type SignUpInput struct {
+	Nonce  string `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次报名生成一次，重试时不变"`
+	OrWait bool   `json:"or_wait,omitempty" doc:"报满时排候补"`
+	Insist bool   `json:"insist,omitempty" doc:"已看到时间冲突的提醒，仍要报名"`
+}
+
+// SignedUp is where a member stands with a slot now.
+type SignedUp struct {
+	Code        string            `json:"code" enum:"ok" doc:"总是 ok"`
+	Message     string            `json:"message" doc:"可以直接显示的话"`
+	ID          uint64            `json:"id" doc:"报名编号"`
+	SlotID      uint64            `json:"slot_id"`
+	MemberID    uint64            `json:"member_id"`
+	State       model.SignUpState `json:"state" enum:"seated,waiting,offered,declined,expired,withdrawn,cancelled"`
+	Position    int               `json:"position,omitempty" doc:"候补的第几位，从 1 起"`
+	OfferEndsAt *time.Time        `json:"offer_ends_at,omitempty" doc:"名额保留到什么时候"`
+	At          time.Time         `json:"at" doc:"报名或排候补的时间"`
+}
+
+// signedUp says where the row stands now.
+func signedUp(tx *gorm.DB, u *model.SlotSignUp) (*SignedUp, error) {
+	out := &SignedUp{Code: "ok", Message: model.SignUpStateNames[u.State], ID: u.ID, SlotID: u.SlotID, MemberID: u.MemberID, State: u.State, At: u.At}
+	switch u.State {
+	case model.Offered:
+		out.OfferEndsAt = u.OfferEndsAt
+	case model.Waiting:
+		var before int64
+		err := tx.Model(&model.SlotSignUp{}).Where("slot_id = ? AND state = ? AND (at < ? OR at = ? AND id < ?)", u.SlotID, model.Waiting, u.At, u.At, u.ID).
+			Count(&before).Error
+		if err != nil {
+			return nil, fmt.Errorf("place in line of sign-up %d: %w", u.ID, err)
+		}
+		out.Position = int(before) + 1
+		out.Message = "候补第 " + strconv.Itoa(out.Position) + " 位，轮到时会通知您"
+	}
+	return out, nil
+}
+
+// Create signs the caller up: a seat, or where there is none and the caller
+// wishes it a place in line. One member has one seat in a slot; signing up
+// again, or a retry, answers with what there is.
+func (s *SignUps) Create(ctx context.Context, actor *model.Actor, slotID uint64, in SignUpInput) (*SignedUp, error) {
+	db := s.db.WithContext(ctx)
+	wish := s.wish(actor.MemberID, actor.MemberID, slotID, in)
+	if u, err := earlier(db, wish); err != nil || u != nil {
+		return answerSignUp(db, u, err)
+	}
+	day, slot, err := openSlot(db, slotID)
+	if err != nil {
+		return nil, err
+	}
+	request := model.SeatRequest{Day: *day, Slot: *slot, Registered: true, Insists: true}
+	if err := request.Admit(wish.at); err != nil {
+		return nil, err
+	}
+	if !in.OrWait && slot.Taken >= slot.Capacity {
+		return nil, model.ErrSlotFull.With("waiting", slot.Waiting)
+	}
+	out, err := inTx(ctx, s.db, func(tx *gorm.DB) (*SignedUp, error) {
+		if _, err := lock[model.Member](tx, wish.memberID, model.ErrNotBound); err != nil {
+			return nil, err
+		}
+		return s.admit(tx, wish)
+	})
+	if errors.Is(err, gorm.ErrDuplicatedKey) {
+		// The nonce was used for another slot at the same moment.
+		u, err := earlier(db, wish)
+		return answerSignUp(db, u, err)
+	}
+	return out, err
+}
+
+// WaitInput is a member's wish to stand in line.
+type WaitInput struct {
+	Nonce  string `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次排队生成一次，重试时不变"`
+	Insist bool   `json:"insist,omitempty" doc:"已看到时间冲突的提醒，仍要参加"`
+}
+
+// Wait puts the caller in line for a full slot. If a seat is free by now, the
+// caller has it.
+func (s *SignUps) Wait(ctx context.Context, actor *model.Actor, slotID uint64, in WaitInput) (*SignedUp, error) {
+	return s.Create(ctx, actor, slotID, SignUpInput{Nonce: in.Nonce, Insist: in.Insist, OrWait: true})
+}
+
+func answerSignUp(db *gorm.DB, u *model.SlotSignUp, err error) (*SignedUp, error) {
+	if err != nil {
+		return nil, err
+	}
+	return signedUp(db, u)
+}
+
+// wish is one member's sign-up on its way.
+type wish struct {
+	memberID uint64
+	by       uint64
+	slotID   uint64
+	orWait   bool
+	insist   bool
+	once     model.Once
+	at       time.Time
+}
+
+func (s *SignUps) wish(memberID, by, slotID uint64, in SignUpInput) wish {
+	return wish{memberID: memberID, by: by, slotID: slotID, orWait: in.OrWait, insist: in.Insist, at: s.now(),
+		once: model.Once{Nonce: in.Nonce, Fingerprint: "slot " + strconv.FormatUint(slotID, 10)}}
+}
+
+// earlier is what the wish has already led to: the row of the same nonce, or
+// the member's live row in the slot. Nil means nothing yet.
+func earlier(tx *gorm.DB, w wish) (*model.SlotSignUp, error) {
+	var rows []model.SlotSignUp
+	err := tx.Where("member_id = ? AND (nonce = ? OR slot_id = ? AND live = ?)", w.memberID, w.once.Nonce, w.slotID, true).Order("id").Find(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("sign-ups of member %d: %w", w.memberID, err)
+	}
+	for i := range rows {
+		if replay, err := rows[i].Replays(w.once); replay || err != nil {
+			return &rows[i], err
+		}
+	}
+	if len(rows) > 0 {
+		return &rows[0], nil
+	}
+	return nil, nil
+}
+
+// openSlot is a slot of a published service day, with the day.
+func openSlot(tx *gorm.DB, slotID uint64) (*model.ServiceDay, *model.ServiceSlot, error) {
+	slot, err := find[model.ServiceSlot](tx, slotID, model.ErrSlotNotFound)
+	if err != nil {
+		return nil, nil, err
+	}
+	day, err := find[model.ServiceDay](tx, slot.ServiceDayID, model.ErrSlotNotFound)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !day.Announced() {
+		return nil, nil, model.ErrSlotNotFound
+	}
+	return day, slot, nil
+}
+
+// admit gives the member, whose row is held, a seat or a place in line.
+func (s *SignUps) admit(tx *gorm.DB, w wish) (*SignedUp, error) {
+	if u, err := earlier(tx, w); err != nil || u != nil {
+		return answerSignUp(tx, u, err)
+	}
+	request, err := s.request(tx, w.slotID, w.memberID)
+	if err != nil {
+		return nil, err
+	}
+	request.Insists = w.insist
+	if err := request.Admit(w.at); err != nil {
+		return nil, err
+	}
+	m, err := membershipOn(tx, w.memberID, model.DayOf(request.Slot.StartsAt, s.settings.Zone))
+	if err != nil {
+		return nil, err
+	}
+	if m == nil {
+		return nil, model.ErrNoBranch
+	}
+	live := true
+	u := &model.SlotSignUp{SlotID: w.slotID, MemberID: w.memberID, BranchID: m.BranchID, Live: &live, State: model.Seated, At: w.at, SignedUpBy: w.by, Once: w.once}
+	if err := takeSeat(tx, u, w.orWait, w.at); err != nil {
+		return nil, err
+	}
+	if err := tx.Create(u).Error; err != nil {
+		return nil, fmt.Errorf("sign up for slot %d: %w", w.slotID, err)
+	}
+	if w.by != w.memberID {
+		if err := notify(tx, u, model.SeatGiven, request.Slot.StartsAt, w.at); err != nil {
+			return nil, err
+		}
+	}
+	return signedUp(tx, u)
+}
+
+// request reads what decides whether the member may have a seat in the slot.
+func (s *SignUps) request(tx *gorm.DB, slotID, memberID uint64) (*model.SeatRequest, error) {
+	day, slot, err := openSlot(tx, slotID)
+	if err != nil {
+		return nil, err
+	}
+	r := &model.SeatRequest{Day: *day, Slot: *slot}
+	if day.RegisteredOnly {
+		on := model.DayOf(slot.StartsAt, s.settings.Zone)
+		m, err := membershipOn(tx, memberID, on)
+		if err != nil {
+			return nil, err
+		}
+		if m != nil {
+			if r.Registered, err = registeredWith(tx, day.CommunityID, memberID, m.BranchID, on); err != nil {
+				return nil, err
+			}
+		}
+	}
+	var services, meetings []model.Commitment
+	err = tx.Table("slot_sign_ups u").Select("d.title, s.starts_at, s.ends_at").
+		Joins("JOIN service_slots s ON s.id = u.slot_id").Joins("JOIN service_days d ON d.id = s.service_day_id").
+		Where("u.member_id = ? AND u.live = ? AND u.state IN ? AND u.slot_id <> ?", memberID, true, holding, slotID).
+		Where("s.starts_at < ? AND s.ends_at > ?", slot.EndsAt, slot.StartsAt).Scan(&services).Error
+	if err == nil {
+		err = tx.Table("roster_entries r").Select("a.title, a.starts_at, a.ends_at").Joins("JOIN activities a ON a.id = r.activity_id").
+			Where("r.member_id = ? AND a.status = ? AND a.starts_at < ? AND a.ends_at > ?", memberID, model.Published, slot.EndsAt, slot.StartsAt).
+			Scan(&meetings).Error
+	}
+	if err != nil {
+		return nil, fmt.Errorf("commitments of member %d: %w", memberID, err)
+	}
+	for i := range services {
+		services[i].Service = true
+	}
+	r.Others = append(services, meetings...)
+	return r, nil
+}
+
+// holding are the states that count as one taken seat.
+var holding = []model.SignUpState{model.Seated, model.Offered}
+
+// takeSeat counts one seat for the row that is about to be written, or puts it
+// in line. From here on the slot's row is held.
+func takeSeat(tx *gorm.DB, u *model.SlotSignUp, orWait bool, now time.Time) error {
+	// Most seats are taken while there is room and nobody waits: one statement
+	// then decides. Whatever was read before does not matter to it.
+	update := tx.Model(&model.ServiceSlot{}).Where("id = ? AND open = ? AND taken < capacity AND waiting = 0 AND unit_cap = 0", u.SlotID, true).
+		Update("taken", gorm.Expr("taken + 1"))
+	if update.Error != nil {
+		return fmt.Errorf("take seat in slot %d: %w", u.SlotID, update.Error)
+	}
+	if update.RowsAffected == 1 {
+		return nil
+	}
+	slot, err := lock[model.ServiceSlot](tx, u.SlotID, model.ErrSlotNotFound)
+	if err != nil {
+		return err
+	}
+	if !slot.Open {
+		return model.ErrServiceCancelled // since the service day was read
+	}
+	// Nobody who comes now passes those who wait.
+	if err := serveLine(tx, slot, now); err != nil {
+		return err
+	}
+	room := slot.UnitCap == 0
+	if !room {
+		held, err := heldBy(tx, slot.ID, u.BranchID)
+		if err != nil {
+			return err
+		}
+		room = held < slot.UnitCap
+	}
+	switch {
+	case slot.Taken < slot.Capacity && room:
+		slot.Taken++
+	case orWait:
+		u.State = model.Waiting
+		slot.Waiting++
+	case slot.Taken < slot.Capacity:
+		return model.ErrUnitFull.With("unit_cap", slot.UnitCap)
+	default:
+		return model.ErrSlotFull.With("waiting", slot.Waiting)
+	}
+	return keepSlot(tx, slot)
+}
+
+// heldBy is how many seats of a slot, whose row is held, a branch has.
+func heldBy(tx *gorm.DB, slotID, branchID uint64) (int, error) {
+	var n int64
+	err := tx.Model(&model.SlotSignUp{}).Where("slot_id = ? AND branch_id = ? AND state IN ?", slotID, branchID, holding).Count(&n).Error
+	if err != nil {
+		return 0, fmt.Errorf("seats of branch %d in slot %d: %w", branchID, slotID, err)
+	}
+	return int(n), nil
+}
+
+// keepSlot writes the counts of a slot whose row is held.
+func keepSlot(tx *gorm.DB, slot *model.ServiceSlot) error {
+	err := tx.Model(slot).Select("open", "capacity", "taken", "waiting").Updates(slot).Error
+	if err != nil {
+		return fmt.Errorf("counts of slot %d: %w", slot.ID, err)
+	}
+	return nil
+}
+
+// serveLine offers the free seats of a slot, whose row is held, to those who
+// wait: by the time they came, then by id, passing over whose branch has all
+// the seats it may have. From the start of the service on nobody is offered
+// anything. The caller keeps the slot.
+func serveLine(tx *gorm.DB, slot *model.ServiceSlot, now time.Time) error {
+	for slot.Waiting > 0 && slot.Taken < slot.Capacity && !slot.StartedAt(now) {
+		next := tx.Table("slot_sign_ups w").Where("w.slot_id = ? AND w.state = ?", slot.ID, model.Waiting)
+		if slot.UnitCap > 0 {
+			next = next.Where(`(SELECT COUNT(*) FROM slot_sign_ups h WHERE h.slot_id = w.slot_id AND h.branch_id = w.branch_id AND h.state IN ?) < ?`,
+				holding, slot.UnitCap)
+		}
+		var rows []model.SlotSignUp
+		if err := next.Order("w.at, w.id").Limit(1).Find(&rows).Error; err != nil {
+			return fmt.Errorf("line of slot %d: %w", slot.ID, err)
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		u, ends := &rows[0], slot.OfferEnds(now)
+		u.State, u.OfferEndsAt = model.Offered, &ends
+		if err := keepSignUp(tx, u); err != nil {
+			return err
+		}
+		slot.Waiting--
+		slot.Taken++
+		if err := notify(tx, u, model.SeatOffered, ends, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func keepSignUp(tx *gorm.DB, u *model.SlotSignUp) error {
+	if err := tx.Save(u).Error; err != nil {
+		return fmt.Errorf("change sign-up %d: %w", u.ID, err)
+	}
+	return nil
+}
+
+// notify writes what the member must hear, in the transaction of what it tells
+// of: it is there exactly if that happened.
+func notify(tx *gorm.DB, u *model.SlotSignUp, kind model.NoticeKind, notAfter, now time.Time) error {
+	notice := model.ServiceNotice{SignUpID: u.ID, MemberID: u.MemberID, Kind: kind, At: now, NotAfter: notAfter}
+	if err := tx.Create(&notice).Error; err != nil {
+		return fmt.Errorf("notify of sign-up %d: %w", u.ID, err)
+	}
+	return nil
+}
+
+// held loads a sign-up and its slot and holds the slot: nothing about either
+// changes until the transaction ends.
+func held(tx *gorm.DB, id uint64) (*model.SlotSignUp, *model.ServiceSlot, error) {
+	u, err := find[model.SlotSignUp](tx, id, model.ErrSignUpNotFound)
+	if err != nil {
+		return nil, nil, err
+	}
+	slot, err := lock[model.ServiceSlot](tx, u.SlotID, model.ErrSlotNotFound)
+	if err != nil {
+		return nil, nil, err
+	}
+	u, err = lock[model.SlotSignUp](tx, id, model.ErrSignUpNotFound)
+	return u, slot, err
+}
+
+// CancelSignUpInput says why a seat is given back.
+type CancelSignUpInput struct {
+	Reason string `json:"reason,omitempty" maxLength:"100" doc:"过了截止时间，或代人取消时必填"`
+}
+
+// Cancel gives a seat back, and the first in line is offered it in the same
+// moment. Until the day's deadline a member needs no reason, later one; the
+// member's secretary and the community's liaison always give one, which the
+// audit keeps. After the start a seat is not given back. Cancelling again
+// changes nothing.
+func (s *SignUps) Cancel(ctx context.Context, actor *model.Actor, id uint64, in CancelSignUpInput) (*SignedUp, error) {
+	now, reason := s.now(), cleanText(in.Reason)
+	return inTx(ctx, s.db, func(tx *gorm.DB) (*SignedUp, error) {
+		u, slot, err := held(tx, id)
+		if err != nil {
+			return nil, err
+		}
+		forAnother := u.MemberID != actor.MemberID
+		if forAnother {
+			if may, err := tends(tx, actor, u, slot); err != nil || !may {
+				return nil, cmp.Or(err, error(model.ErrSignUpNotFound))
+			}
+		}
+		day, err := find[model.ServiceDay](tx, slot.ServiceDayID, model.ErrServiceDayNotFound)
+		if err != nil {
+			return nil, err
+		}
+		again, err := u.GiveBack(day, slot, reason, forAnother, now)
+		if err != nil || again {
+			return answerSignUp(tx, u, err)
+		}
+		u.End(model.SignUpCancelled, reason, now)
+		slot.Taken--
+		if err := s.release(tx, u, slot, now); err != nil {
+			return nil, err
+		}
+		if forAnother || !now.Before(day.CancelUntil) {
+			if err := auditBy(tx, now, actor, "cancel_sign_up", "sign_up", id, "ok", map[string]any{"member": u.MemberID}); err != nil {
+				return nil, err
+			}
+		}
+		if forAnother {
+			if err := notify(tx, u, model.SeatLost, slot.EndsAt, now); err != nil {
+				return nil, err
+			}
+		}
+		return signedUp(tx, u)
+	})
+}
+
+// release writes a row that has ended and lets the line have what it freed.
+func (s *SignUps) release(tx *gorm.DB, u *model.SlotSignUp, slot *model.ServiceSlot, now time.Time) error {
+	if err := keepSignUp(tx, u); err != nil {
+		return err
+	}
+	if err := serveLine(tx, slot, now); err != nil {
+		return err
+	}
+	return keepSlot(tx, slot)
+}
+
+// tends says whether the actor may act for the member of the sign-up: as
+// secretary of the branch or as liaison of the community.
+func tends(tx *gorm.DB, actor *model.Actor, u *model.SlotSignUp, slot *model.ServiceSlot) (bool, error) {
+	branch, err := lineOf(tx, u.BranchID)
+	if err != nil || actor.Conducts(branch) {
+		return err == nil, err
+	}
+	community, err := lineOf(tx, slot.CommunityID)
+	return err == nil && actor.Liaises(community), err
+}
+
+// LeaveLine takes the caller out of the line, or gives an offered seat back.
+// Leaving again changes nothing; who has a seat by now keeps it.
+func (s *SignUps) LeaveLine(ctx context.Context, actor *model.Actor, id uint64) (*SignedUp, error) {
+	now := s.now()
+	return inTx(ctx, s.db, func(tx *gorm.DB) (*SignedUp, error) {
+		u, slot, err := held(tx, id)
+		if err != nil {
+			return nil, err
+		}
+		if u.MemberID != actor.MemberID {
+			return nil, model.ErrSignUpNotFound
+		}
+		again, err := u.Leave()
+		if err != nil || again {
+			return answerSignUp(tx, u, err)
+		}
+		uncount(slot, u)
+		u.End(model.SignUpWithdrawn, "", now)
+		if err := s.release(tx, u, slot, now); err != nil {
+			return nil, err
+		}
+		return signedUp(tx, u)
+	})
+}
+
+// uncount takes a live row out of its slot's counts.
+func uncount(slot *model.ServiceSlot, u *model.SlotSignUp) {
+	if u.HoldsSeat() {
+		slot.Taken--
+	} else {
+		slot.Waiting--
+	}
+}
+
+// OfferAnswer is the answer to an offered seat.
+type OfferAnswer struct {
+	Accept bool `json:"accept" doc:"true 要，false 不要"`
+	Insist bool `json:"insist,omitempty" doc:"已看到时间冲突的提醒，仍要参加"`
+}
+
+// AnswerOffer takes the seat that is kept for the caller, or lets the next in
+// line have it. The same answer again changes nothing; after its end an offer
+// cannot be taken any more.
+func (s *SignUps) AnswerOffer(ctx context.Context, actor *model.Actor, id uint64, in OfferAnswer) (*SignedUp, error) {
+	now := s.now()
+	return inTx(ctx, s.db, func(tx *gorm.DB) (*SignedUp, error) {
+		if _, err := lock[model.Member](tx, actor.MemberID, model.ErrNotBound); err != nil {
+			return nil, err
+		}
+		u, slot, err := held(tx, id)
+		if err != nil {
+			return nil, err
+		}
+		if u.MemberID != actor.MemberID {
+			return nil, model.ErrSignUpNotFound
+		}
+		again, err := u.Answer(in.Accept, now)
+		if err != nil || again {
+			return answerSignUp(tx, u, err)
+		}
+		if !in.Accept {
+			uncount(slot, u)
+			u.End(model.Declined, "", now)
+			if err := s.release(tx, u, slot, now); err != nil {
+				return nil, err
+			}
+			return signedUp(tx, u)
+		}
+		request, err := s.request(tx, u.SlotID, u.MemberID)
+		if err != nil {
+			return nil, err
+		}
+		request.Insists = in.Insist
+		if err := request.Clash(); err != nil {
+			return nil, err
+		}
+		u.State = model.Seated
+		if err := keepSignUp(tx, u); err != nil {
+			return nil, err
+		}
+		return signedUp(tx, u)
+	})
+}
+
+// CapacityInput is how many seats a slot shall have.
+type CapacityInput struct {
+	Capacity int `json:"capacity" minimum:"1" maximum:"10000"`
+}
+
+// SetCapacity changes how many seats a slot has. New seats go to those who
+// wait first; with fewer seats than are taken nobody loses theirs, and nobody
+// new gets one.
+func (s *SignUps) SetCapacity(ctx context.Context, actor *model.Actor, slotID uint64, in CapacityInput) (*model.ServiceSlot, error) {
+	now := s.now()
+	return inTx(ctx, s.db, func(tx *gorm.DB) (*model.ServiceSlot, error) {
+		slot, err := find[model.ServiceSlot](tx, slotID, model.ErrSlotNotFound)
+		if err != nil {
+			return nil, err
+		}
+		day, _, err := liaised(tx, actor, slot.ServiceDayID)
+		if errors.Is(err, model.ErrServiceDayNotFound) {
+			return nil, model.ErrSlotNotFound
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := day.Allow(model.Draft, model.Published); err != nil {
+			return nil, err
+		}
+		if slot, err = lock[model.ServiceSlot](tx, slotID, model.ErrSlotNotFound); err != nil {
+			return nil, err
+		}
+		if slot.StartedAt(now) {
+			return nil, model.ErrServiceStarted
+		}
+		slot.Capacity = in.Capacity
+		if err := serveLine(tx, slot, now); err != nil {
+			return nil, err
+		}
+		return slot, keepSlot(tx, slot)
+	})
+}
+
+// SeveralInput is a secretary's wish for seats for several members.
+type SeveralInput struct {
+	MemberIDs []uint64 `json:"member_ids" minItems:"1" maxItems:"200" doc:"本支部的党员"`
+	Rest      string   `json:"rest,omitempty" enum:"refuse,wait" default:"refuse" doc:"坐不下时：refuse 一个也不报；wait 其余排候补"`
+	Insist    bool     `json:"insist,omitempty" doc:"已看到时间冲突的提醒，仍要报名"`
+	Nonce     string   `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次提交生成一次，重试时不变"`
+}
+
+// CreateSeveral signs up several members of a branch whose meetings the caller
+// runs: all of them or none, or the rest in line, as asked. Each is told. Who
+// is signed up already stays so; a retry changes nothing.
+func (s *SignUps) CreateSeveral(ctx context.Context, actor *model.Actor, slotID uint64, in SeveralInput) ([]SignedUp, error) {
+	members := slices.Clone(in.MemberIDs)
+	slices.Sort(members)
+	members = slices.Compact(members)
+	return inTx(ctx, s.db, func(tx *gorm.DB) ([]SignedUp, error) {
+		var known []uint64
+		err := tx.Model(&model.Member{}).Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("id IN ?", members).Order("id").Pluck("id", &known).Error
+		if err != nil {
+			return nil, fmt.Errorf("hold members: %w", err)
+		}
+		_, slot, err := openSlot(tx, slotID)
+		if err != nil {
+			return nil, err
+		}
+		if err := conductsAll(tx, actor, members, model.DayOf(slot.StartsAt, s.settings.Zone)); err != nil {
+			return nil, err
+		}
+		out := make([]SignedUp, 0, len(members))
+		for _, id := range members {
+			w := s.wish(id, actor.MemberID, slotID, SignUpInput{Nonce: in.Nonce, OrWait: in.Rest == "wait", Insist: in.Insist})
+			one, err := s.admit(tx, w)
+			var refusal *model.Error
+			if errors.As(err, &refusal) {
+				return nil, refusal.With("member_id", id)
+			}
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, *one)
+		}
+		return out, nil
+	})
+}
+
+// conductsAll refuses members who are not, on that day, in a branch whose
+// meetings the actor runs.
+func conductsAll(tx *gorm.DB, actor *model.Actor, members []uint64, day model.Day) error {
+	var branches []uint64
+	err := tx.Model(&model.Membership{}).Where("member_id IN ? AND from_day <= ? AND until_day > ?", members, day, day).Pluck("branch_id", &branches).Error
+	if err != nil {
+		return fmt.Errorf("branches of members: %w", err)
+	}
+	if len(branches) != len(members) {
+		return model.ErrStrangers
+	}
+	slices.Sort(branches)
+	for _, id := range slices.Compact(branches) {
+		line, err := lineOf(tx, id)
+		if err != nil {
+			return err
+		}
+		if !actor.Conducts(line) {
+			return model.ErrStrangers
+		}
+	}
+	return nil
+}
+
+// emptySlot ends everything in a slot because its service day is off.
+func emptySlot(tx *gorm.DB, slotID uint64, reason string, now time.Time) error {
+	slot, err := lock[model.ServiceSlot](tx, slotID, model.ErrSlotNotFound)
+	if err != nil {
+		return err
+	}
+	var rows []model.SlotSignUp
+	if err := tx.Order("id").Find(&rows, "slot_id = ? AND live = ?", slotID, true).Error; err != nil {
+		return fmt.Errorf("sign-ups of slot %d: %w", slotID, err)
+	}
+	for i := range rows {
+		rows[i].End(model.SignUpCancelled, reason, now)
+		if err := keepSignUp(tx, &rows[i]); err != nil {
+			return err
+		}
+		if err := notify(tx, &rows[i], model.SeatLost, slot.EndsAt, now); err != nil {
+			return err
+		}
+	}
+	slot.Taken, slot.Waiting, slot.Open = 0, 0, false
+	return keepSlot(tx, slot)
+}
+
+// linePeriod is how often the lines are looked after.
+const linePeriod = 5 * time.Second
+
+// tendLines serves the lines until ctx ends.
+func (s *SignUps) tendLines(ctx context.Context) error {
+	tick := time.NewTicker(linePeriod)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			_ = s.ServeLines(ctx) // what failed is still to be done at the next tick
+		}
+	}
+}
+
+// ServeLines ends offers that were not answered in time, and lines whose
+// service has begun, and offers what is free to those who wait. Any number of
+// replicas may do it at once, and again.
+func (s *SignUps) ServeLines(ctx context.Context) error {
+	db, now := s.db.WithContext(ctx), s.now()
+	var late, idle []uint64
+	err := db.Model(&model.SlotSignUp{}).Distinct("slot_id").Where("state = ? AND offer_ends_at <= ?", model.Offered, now).
+		Order("slot_id").Limit(200).Pluck("slot_id", &late).Error
+	if err == nil {
+		err = db.Model(&model.ServiceSlot{}).Where("waiting > 0 AND (taken < capacity OR starts_at <= ?)", now).
+			Order("id").Limit(200).Pluck("id", &idle).Error
+	}
+	if err != nil {
+		return fmt.Errorf("find lines: %w", err)
+	}
+	slots := append(late, idle...)
+	slices.Sort(slots)
+	for _, id := range slices.Compact(slots) {
+		if _, err := inTx(ctx, s.db, func(tx *gorm.DB) (struct{}, error) { return struct{}{}, tendLine(tx, id, now) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func tendLine(tx *gorm.DB, slotID uint64, now time.Time) error {
+	slot, err := lock[model.ServiceSlot](tx, slotID, model.ErrSlotNotFound)
+	if err != nil {
+		return err
+	}
+	over := tx.Where("slot_id = ? AND state = ? AND offer_ends_at <= ?", slotID, model.Offered, now)
+	if slot.StartedAt(now) {
+		over = tx.Where("slot_id = ? AND state IN ?", slotID, []model.SignUpState{model.Offered, model.Waiting})
+	}
+	var rows []model.SlotSignUp
+	if err := over.Order("id").Find(&rows).Error; err != nil {
+		return fmt.Errorf("line of slot %d: %w", slotID, err)
+	}
+	for i := range rows {
+		uncount(slot, &rows[i])
+		rows[i].End(model.SignUpExpired, "", now)
+		if err := keepSignUp(tx, &rows[i]); err != nil {
+			return err
+		}
+	}
+	if err := serveLine(tx, slot, now); err != nil {
+		return err
+	}
+	return keepSlot(tx, slot)
+}
+
+// SignUpLine is a member's sign-up in a list.
+type SignUpLine struct {
+	SignedUp
+	Name      string     `json:"name"`
+	Branch    string     `json:"branch"`
+	Title     string     `json:"title"`
+	Slot      string     `json:"slot"`
+	Place     string     `json:"place"`
+	Community string     `json:"community"`
+	StartsAt  time.Time  `json:"starts_at"`
+	EndsAt    time.Time  `json:"ends_at"`
+	ArrivedAt *time.Time `json:"arrived_at"`
+	LeftAt    *time.Time `json:"left_at"`
+	NoShow    bool       `json:"no_show" doc:"社区记为未到"`
+	Absence   string     `json:"absence" doc:"未到的原因"`
+	SettledAt *time.Time `json:"settled_at" doc:"社区确认时长的时间"`
+}
+
+// SignUpPage is a part of a list of sign-ups.
+type SignUpPage struct {
+	Items []SignUpLine `json:"items"`
+	Next  string       `json:"next,omitempty" doc:"下一页的 cursor；没有就是到底了"`
+}
+
+// Mine is the caller's own sign-ups, whatever became of them, the newest first.
+func (s *SignUps) Mine(ctx context.Context, actor *model.Actor, cursor string, limit int) (*SignUpPage, error) {
+	db := s.db.WithContext(ctx)
+	before, err := readPlace(cursor)
+	if err != nil {
+		return nil, err
+	}
+	rows := db.Where("u.member_id = ?", actor.MemberID)
+	if before != 0 {
+		rows = rows.Where("u.id < ?", before)
+	}
+	return signUpPage(db, rows.Order("u.id DESC"), limit)
+}
+
+// OfSlot is who is in a slot, seats and line, by the time they came: all of
+// them for who runs the service day, those of the own branch for its secretary.
+func (s *SignUps) OfSlot(ctx context.Context, actor *model.Actor, slotID uint64, cursor string, limit int) (*SignUpPage, error) {
+	db := s.db.WithContext(ctx)
+	slot, err := find[model.ServiceSlot](db, slotID, model.ErrSlotNotFound)
+	if err != nil {
+		return nil, err
+	}
+	line, err := lineOf(db, slot.CommunityID)
+	if err != nil {
+		return nil, err
+	}
+	after, err := readPlace(cursor)
+	if err != nil {
+		return nil, err
+	}
+	rows := db.Where("u.slot_id = ? AND u.live = ? AND u.id > ?", slotID, true, after)
+	if !actor.Liaises(line) {
+		day, _, err := openSlot(db, slotID)
+		if err != nil {
+			return nil, err
+		}
+		branches := actor.Offices(model.Secretary, model.CommitteeMember)
+		if len(branches) == 0 {
+			return nil, model.ErrNotConductor.With("service_day", day.ID)
+		}
+		rows = rows.Where("u.branch_id IN ?", branches)
+	}
+	return signUpPage(db, rows.Order("u.id"), limit)
+}
+
+func signUpPage(db, rows *gorm.DB, limit int) (*SignUpPage, error) {
+	var found []struct {
+		model.SlotSignUp
+		Name, Branch, Title, Slot, Place, Community string
+		StartsAt, EndsAt                            time.Time
+	}
+	err := rows.Table("slot_sign_ups u").
+		Select("u.*, m.name, COALESCE(b.name, '') AS branch, d.title, s.name AS slot, d.place, c.name AS community, s.starts_at, s.ends_at").
+		Joins("JOIN members m ON m.id = u.member_id").Joins("JOIN service_slots s ON s.id = u.slot_id").
+		Joins("JOIN service_days d ON d.id = s.service_day_id").Joins("JOIN organisations c ON c.id = s.community_id").
+		Joins("LEFT JOIN organisations b ON b.id = u.branch_id").Limit(limit + 1).Scan(&found).Error
+	if err != nil {
+		return nil, fmt.Errorf("list sign-ups: %w", err)
+	}
+	page := &SignUpPage{Items: []SignUpLine{}}
+	for i := range found[:min(limit, len(found))] {
+		f := &found[i]
+		at, err := signedUp(db, &f.SlotSignUp)
+		if err != nil {
+			return nil, err
+		}
+		page.Items = append(page.Items, SignUpLine{SignedUp: *at, Name: f.Name, Branch: f.Branch, Title: f.Title, Slot: f.Slot, Place: f.Place,
+			Community: f.Community, StartsAt: f.StartsAt, EndsAt: f.EndsAt, ArrivedAt: f.ArrivedAt, LeftAt: f.LeftAt, NoShow: f.NoShow,
+			Absence: f.AbsenceReason, SettledAt: f.SettledAt})
+	}
+	if len(found) > limit {
+		page.Next = writePlace(found[limit-1].ID)
+	}
+	return page, nil
+}
