@@ -70,11 +70,17 @@ func boardVersionKey(id uint64) string { return "board-version:" + strconv.Forma
 // takes the token instead of the actor because session, board and version come
 // in one round trip.
 func (s *Boards) Show(ctx context.Context, token string, id uint64) (*Board, error) {
+	// Asked before Redis is: a mark that goes away in between would leave a
+	// copy of before the change to be believed.
+	marked := s.isMarked(id)
 	actor, values, err := s.sessions.actorAnd(ctx, token, boardKey(id), boardVersionKey(id))
 	if err != nil {
 		return nil, err
 	}
-	c := s.warm(id, values[0], values[1])
+	var c *boardCopy
+	if !marked {
+		c = s.warm(values[0], values[1])
+	}
 	if c == nil {
 		if c, err = s.make(ctx, id, values[1]); err != nil {
 			return nil, err
@@ -87,12 +93,9 @@ func (s *Boards) Show(ctx context.Context, token string, id uint64) (*Board, err
 }
 
 // warm is the copy if it still says the truth, else nil.
-func (s *Boards) warm(id uint64, value, version string) *boardCopy {
-	s.mu.Lock()
-	_, marked := s.marked[id]
-	s.mu.Unlock()
+func (s *Boards) warm(value, version string) *boardCopy {
 	c := new(boardCopy)
-	if marked || value == "" || json.Unmarshal([]byte(value), c) != nil {
+	if value == "" || json.Unmarshal([]byte(value), c) != nil {
 		return nil
 	}
 	age := s.now().Sub(c.MadeAt)
@@ -212,10 +215,14 @@ func (s *Boards) announce(ctx context.Context, ids []uint64) {
 
 // announceAgain makes up for an announcement that Redis did not take.
 func (s *Boards) announceAgain(ctx context.Context, id uint64) {
-	s.mu.Lock()
-	_, marked := s.marked[id]
-	s.mu.Unlock()
-	if marked {
+	if s.isMarked(id) {
 		s.announce(ctx, []uint64{id})
 	}
+}
+
+func (s *Boards) isMarked(id uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, marked := s.marked[id]
+	return marked
 }

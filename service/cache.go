@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"time"
@@ -65,13 +66,12 @@ func (c *cache) drop(ctx context.Context, keys ...string) {
 	})
 }
 
-// bump moves the counters on by one and keeps them for a while; false while
-// Redis is away.
+// bump gives each key a value that it never had, also not before Redis lost
+// it, and keeps that for a while; false while Redis is away.
 func (c *cache) bump(ctx context.Context, life time.Duration, keys ...string) bool {
 	_, err := c.do(ctx, func(p redis.Pipeliner) {
 		for _, k := range keys {
-			p.Incr(ctx, c.prefix+k)
-			p.Expire(ctx, c.prefix+k, life)
+			p.Set(ctx, c.prefix+k, rand.Text(), life)
 		}
 	})
 	return err == nil
