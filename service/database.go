@@ -87,8 +87,12 @@ type sessionConnector struct{ driver.Connector }
 
 func (c sessionConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
-	if err != nil {
+	var refused *mysql.MySQLError
+	switch {
+	case errors.As(err, &refused):
 		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", errNoConnection, err)
 	}
 	for _, set := range []string{
 		"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
@@ -145,13 +149,17 @@ func lock[T any](tx *gorm.DB, id uint64, missing error) (*T, error) {
 	return find[T](tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}), id, missing)
 }
 
+// errNoConnection is a connection that did not come about. The driver has
+// errors of its own for one that breaks while it is made.
+var errNoConnection = errors.New("no connection")
+
 // StoreAway says whether a fault means only that a store did not answer now:
 // the same request may work in a moment.
 func StoreAway(err error) bool {
 	if err == nil {
 		return false
 	}
-	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, sql.ErrConnDone) ||
+	if errors.Is(err, errNoConnection) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, sql.ErrConnDone) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, sqlite3.BUSY) || errors.Is(err, sqlite3.FULL) || errors.Is(err, sqlite3.IOERR) || errors.Is(err, sqlite3.READONLY) {
 		return true
