@@ -160,7 +160,7 @@ type RegistrationAnswer struct {
 // Confirming again changes nothing.
 func (s *Communities) Confirm(ctx context.Context, actor *model.Actor, id uint64, in RegistrationAnswer) (*model.CommunityRegistration, error) {
 	now := s.now()
-	reason := cleanText(in.Reason)
+	reason := cleanLine(in.Reason)
 	if !in.Accept && reason == "" {
 		return nil, model.BadField("reason", "退回请写明原因")
 	}

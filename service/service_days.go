@@ -59,7 +59,7 @@ type NewServiceDayInput struct {
 }
 
 func (in *ServiceWords) apply(d *model.ServiceDay) error {
-	d.Title, d.Content, d.Place, d.Contact = cleanText(in.Title), cleanText(in.Content), cleanText(in.Place), cleanText(in.Contact)
+	d.Title, d.Content, d.Place, d.Contact = cleanLine(in.Title), cleanText(in.Content), cleanLine(in.Place), cleanLine(in.Contact)
 	switch {
 	case len([]rune(d.Title)) < 2:
 		return model.BadField("title", "标题至少两个字")
@@ -75,7 +75,7 @@ func (in *ServiceDayInput) apply(d *model.ServiceDay, zone *time.Location) ([]mo
 	}
 	rows := make([]model.ServiceSlot, len(in.Slots))
 	for i, s := range in.Slots {
-		rows[i] = model.ServiceSlot{CommunityID: d.CommunityID, Name: cleanText(s.Name), Skill: s.Skill, Capacity: s.Capacity, UnitCap: s.UnitCap,
+		rows[i] = model.ServiceSlot{CommunityID: d.CommunityID, Name: cleanLine(s.Name), Skill: s.Skill, Capacity: s.Capacity, UnitCap: s.UnitCap,
 			StartsAt: s.StartsAt.UTC().Truncate(time.Second), EndsAt: s.EndsAt.UTC().Truncate(time.Second)}
 		switch {
 		case rows[i].Name == "":
@@ -297,7 +297,11 @@ func (s *ServiceDays) Publish(ctx context.Context, actor *model.Actor, id uint64
 // everybody in them is told. Cancelling again changes nothing.
 func (s *ServiceDays) Cancel(ctx context.Context, actor *model.Actor, id uint64, in CancelInput) (*ServiceDayView, error) {
 	now := s.now()
-	_, err := inTx(ctx, s.db, func(tx *gorm.DB) (struct{}, error) {
+	reason, err := cleanReason(in.Reason)
+	if err != nil {
+		return nil, err
+	}
+	_, err = inTx(ctx, s.db, func(tx *gorm.DB) (struct{}, error) {
 		if _, _, err := liaised(tx, actor, id); err != nil {
 			return struct{}{}, err
 		}
@@ -308,7 +312,7 @@ func (s *ServiceDays) Cancel(ctx context.Context, actor *model.Actor, id uint64,
 		if err := d.Allow(model.Draft, model.Published); err != nil {
 			return struct{}{}, err
 		}
-		d.Status, d.CancelReason, d.Version = model.Cancelled, cleanText(in.Reason), d.Version+1
+		d.Status, d.CancelReason, d.Version = model.Cancelled, reason, d.Version+1
 		if err := tx.Save(d).Error; err != nil {
 			return struct{}{}, fmt.Errorf("cancel service day %d: %w", id, err)
 		}

@@ -387,7 +387,7 @@ type CancelSignUpInput struct {
 // audit keeps. After the start a seat is not given back. Cancelling again
 // changes nothing.
 func (s *SignUps) Cancel(ctx context.Context, actor *model.Actor, id uint64, in CancelSignUpInput) (*SignedUp, error) {
-	now, reason := s.now(), cleanText(in.Reason)
+	now, reason := s.now(), cleanLine(in.Reason)
 	return inTx(ctx, s.db, func(tx *gorm.DB) (*SignedUp, error) {
 		u, slot, err := held(tx, id)
 		if err != nil {
