@@ -38,6 +38,17 @@ func (s *stage) cache(ctx context.Context) error {
 	end()
 	s.undisturbed(o, "Redis 每两秒清空一次")
 
+	s.history.event("freeze Redis")
+	if err := s.stores.Freeze(rig.Redis); err != nil {
+		return err
+	}
+	stuck := s.arrive(ctx, crowd{people: s.people(900, 300*seconds), rate: 300, patient: patience, echoes: 5})
+	s.history.event("thaw Redis")
+	if err := s.stores.Thaw(rig.Redis); err != nil {
+		return err
+	}
+	s.undisturbed(stuck, "Redis 卡住 3 秒")
+
 	var fault error
 	end = beside(ctx, func(ctx context.Context) {
 		if fault = sleep(ctx, time.Second); fault == nil {
@@ -45,26 +56,29 @@ func (s *stage) cache(ctx context.Context) error {
 			fault = s.stores.Kill(ctx, rig.Redis)
 		}
 	})
-	more := s.arrive(ctx, crowd{people: s.people(300*(seconds+1), 300*seconds), rate: 300, patient: patience, echoes: 5})
+	away := s.arrive(ctx, crowd{people: s.people(300*(seconds+1), 300*seconds+900), rate: 300, patient: patience, echoes: 5})
 	end()
 	if fault != nil {
 		return fault
 	}
-	s.undisturbed(more, fmt.Sprintf("Redis 停了 %d 秒", seconds))
-	if err := s.stores.Revive(rig.Redis); err != nil {
+	s.undisturbed(away, fmt.Sprintf("Redis 停了 %d 秒", seconds))
+	if err := s.reviveRedis(ctx, client); err != nil {
 		return err
 	}
-	if err := rig.Until(ctx, time.Minute, "Redis answers", func() bool { return client.Ping(ctx).Err() == nil }); err != nil {
-		return err
-	}
-	o.tries, o.waits, o.unfinished = append(o.tries, more.tries...), append(o.waits, more.waits...), append(o.unfinished, more.unfinished...)
-	if err := s.settle(ctx, o); err != nil {
+	if err := s.settle(ctx, o.and(stuck).and(away)); err != nil {
 		return err
 	}
 	if err := s.shown(ctx, 5*time.Second); err != nil {
 		return err
 	}
 	return s.oldDump(ctx)
+}
+
+func (s *stage) reviveRedis(ctx context.Context, client *redis.Client) error {
+	if err := s.stores.Revive(rig.Redis); err != nil {
+		return err
+	}
+	return rig.Until(ctx, time.Minute, "Redis answers", func() bool { return client.Ping(ctx).Err() == nil })
 }
 
 // undisturbed checks that everybody was checked in at the first try, and soon.
@@ -105,10 +119,7 @@ func (s *stage) oldDump(ctx context.Context) error {
 	if err := s.stores.Kill(ctx, rig.Redis); err != nil {
 		return err
 	}
-	if err := s.stores.Revive(rig.Redis); err != nil {
-		return err
-	}
-	if err := rig.Until(ctx, time.Minute, "Redis answers", func() bool { return client.Ping(ctx).Err() == nil }); err != nil {
+	if err := s.reviveRedis(ctx, client); err != nil {
 		return err
 	}
 	hash := sha256.Sum256([]byte(s.town.Token(victim)))

@@ -35,6 +35,12 @@ type outcome struct {
 	unfinished []int           // who never had one
 }
 
+// and is both outcomes as one.
+func (o *outcome) and(more *outcome) *outcome {
+	return &outcome{tries: slices.Concat(o.tries, more.tries), waits: slices.Concat(o.waits, more.waits),
+		unfinished: slices.Concat(o.unfinished, more.unfinished)}
+}
+
 var client = &http.Client{
 	Transport: &http.Transport{MaxIdleConnsPerHost: 512, IdleConnTimeout: 20 * time.Second},
 	Timeout:   patience,
@@ -81,11 +87,12 @@ func (s *stage) arrive(ctx context.Context, c crowd) *outcome {
 func (s *stage) insist(ctx context.Context, c crowd, n, person int, nonce string) (wait time.Duration, ok bool) {
 	start := time.Now()
 	pause := 50 * time.Millisecond
+	scan := s.codes.scan(person, nonce)
 	for try := 0; ctx.Err() == nil; try++ {
-		a := s.try(ctx, person, nonce, n+try)
+		a := s.try(ctx, scan, n+try)
 		if a.final() {
 			if c.echoes > 0 && n%c.echoes == 0 {
-				s.try(ctx, person, nonce, n+try+1)
+				s.try(ctx, scan, n+try+1)
 			}
 			return time.Since(start), true
 		}
@@ -93,8 +100,9 @@ func (s *stage) insist(ctx context.Context, c crowd, n, person int, nonce string
 			return 0, false
 		}
 		if a.Code == "code_expired" {
-			nonce += "-rescan"
 			_ = s.codes.refresh() // if nobody can tell the code now, somebody can in a moment
+			nonce += "-rescan"
+			scan = s.codes.scan(person, nonce)
 		}
 		if a.Status != 0 {
 			pause = min(2*pause, time.Second)
@@ -117,17 +125,17 @@ func (a *attempt) expected() bool {
 	return a.final() || a.Status == 0 || a.Status == http.StatusServiceUnavailable || a.Code == "code_expired"
 }
 
-// try sends a check-in to the n-th replica or, where that takes no
-// connection, to the one after it.
-func (s *stage) try(ctx context.Context, person int, nonce string, n int) attempt {
-	a := attempt{Person: person, Nonce: nonce, Replica: -1}
+// try sends a scan to the n-th replica or, where that takes no connection, to
+// the one after it.
+func (s *stage) try(ctx context.Context, scan scan, n int) attempt {
+	a := attempt{Person: scan.person, Nonce: scan.nonce, Replica: -1}
 	start := time.Now()
 	a.AtMS = start.Sub(s.history.start).Milliseconds()
 	for i := range s.replicas {
 		r := s.replicas[(n+i)%len(s.replicas)]
 		if address := r.address(); address != "" {
 			a.Replica = r.id
-			if s.post(ctx, address, &a) {
+			if s.post(ctx, address, scan.body, &a) {
 				break
 			}
 		}
@@ -138,8 +146,8 @@ func (s *stage) try(ctx context.Context, person int, nonce string, n int) attemp
 }
 
 // post sends a check-in to an address; false where nobody took the connection.
-func (s *stage) post(ctx context.Context, address string, a *attempt) (sent bool) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+"/v1/check-ins", bytes.NewReader(s.codes.request(a.Person, a.Nonce)))
+func (s *stage) post(ctx context.Context, address string, body []byte, a *attempt) (sent bool) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+"/v1/check-ins", bytes.NewReader(body))
 	if err != nil {
 		a.Error = err.Error()
 		return true
@@ -154,7 +162,7 @@ func (s *stage) post(ctx context.Context, address string, a *attempt) (sent bool
 	}
 	a.Error = ""
 	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
+	answer, err := io.ReadAll(response.Body)
 	if err != nil {
 		a.Error = err.Error()
 		return true
@@ -163,10 +171,10 @@ func (s *stage) post(ctx context.Context, address string, a *attempt) (sent bool
 	var said struct {
 		Code string `json:"code"`
 	}
-	_ = json.Unmarshal(body, &said) // what says nothing has no code
+	_ = json.Unmarshal(answer, &said) // what says nothing has no code
 	a.Code = said.Code
 	if a.Status == http.StatusOK {
-		a.Body = string(body)
+		a.Body = string(answer)
 	}
 	return true
 }

@@ -31,8 +31,10 @@ func (s *stage) database(ctx context.Context) error {
 	if err := s.openProduct(ctx, product); err != nil {
 		return err
 	}
-	if err := s.stores.DB.WithContext(ctx).Exec("SET GLOBAL innodb_flush_log_at_trx_commit = 0").Error; err != nil {
-		return fmt.Errorf("make the database forgetful: %w", err)
+	for _, forgetful := range []string{"innodb_flush_log_at_trx_commit = 0", "innodb_flush_log_at_timeout = 60"} { // until it is killed
+		if err := s.stores.DB.WithContext(ctx).Exec("SET GLOBAL " + forgetful).Error; err != nil {
+			return fmt.Errorf("make the database forgetful: %w", err)
+		}
 	}
 	o, _, err = s.withoutDatabase(ctx, crowd{people: s.people(1500), rate: 300, patient: patience})
 	if err != nil {
@@ -70,7 +72,38 @@ func (s *stage) database(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return s.stuckDatabase(ctx, product)
+}
+
+// stuckDatabase freezes the database for three seconds in the middle of a
+// crowd: nobody hears anything, and then everything goes on.
+func (s *stage) stuckDatabase(ctx context.Context, product rig.Program) error {
+	if err := s.openProduct(ctx, product); err != nil {
+		return err
+	}
+	var fault error
+	end := beside(ctx, func(ctx context.Context) {
+		if fault = sleep(ctx, time.Second); fault != nil {
+			return
+		}
+		s.history.event("freeze the database")
+		if fault = s.stores.Freeze(rig.MariaDB); fault == nil {
+			time.Sleep(3 * time.Second)
+			fault = s.stores.Thaw(rig.MariaDB)
+			s.history.event("thaw the database")
+		}
+	})
+	o := s.arrive(ctx, crowd{people: s.people(1800), rate: 300, patient: patience, echoes: 5})
+	end()
+	if fault != nil {
+		return fault
+	}
+	slow := percentile(o.waits, 99)
+	s.check(slow < 8*time.Second, "数据库卡住 3 秒：99%% 在 %v 内签上（应在 8s 内）", slow)
+	if err := s.settle(ctx, o); err != nil {
+		return err
+	}
+	return s.shown(ctx, 5*time.Second)
 }
 
 // withoutDatabase lets a crowd arrive, kills the database after a second and a

@@ -73,8 +73,7 @@ func (s *stage) hostile(ctx context.Context) error {
 	s.check(peak-before < swelling, "内存最多涨了 %d MiB（应在 %d MiB 内）", (peak-before)>>20, swelling>>20)
 	p0, p1 := percentile(calm.waits, 99), percentile(busy.waits, 99)
 	s.check(p1 <= max(2*p0, p0+20*time.Millisecond), "别人照常签到：99%% 在 %v 内，平时 %v（应不超过两倍）", p1, p0)
-	busy.tries, busy.waits, busy.unfinished = append(busy.tries, calm.tries...), append(busy.waits, calm.waits...), append(busy.unfinished, calm.unfinished...)
-	return s.settle(ctx, busy)
+	return s.settle(ctx, busy.and(calm))
 }
 
 // dribble opens connections that begin a request and then say a byte a second,

@@ -26,12 +26,14 @@ var drills = []struct {
 	id, promise string
 	run         func(*stage, context.Context) error
 }{
+	{"R1", "人潮：签到不慢", (*stage).pace},
 	{"R3", "进程被杀：确认过的签到一条不丢，重试的一条不多", (*stage).crash},
 	{"R5", "Redis 被清空、被杀、被换成旧的：没人掉线，没人签不上，作废的不复活", (*stage).cache},
 	{"R6", "数据库被杀：只会暂时不可用，恢复后一条不丢", (*stage).database},
 	{"R7", "到存储的连接时断时慢：一条不丢，一条不多", (*stage).network},
 	{"R8", "逐个重启：没有一次签到失败", (*stage).rolling},
 	{"R13", "慢连接和大请求：别人照常签到", (*stage).hostile},
+	{"R20", "一边签到一边随时出故障：没有偏差，内存不涨", (*stage).soak},
 	{"R14", "日志和 Redis 的键里没有令牌和个人信息", (*stage).secrets},
 }
 
@@ -43,12 +45,17 @@ func main() {
 	}
 	long := flag.Bool("long", false, "按完整的人数和时长演练")
 	flag.Parse()
+	if *long {
+		say("完整演练约需一小时。")
+	}
 	ok, err := run(ctx, *long, flag.Args())
 	if err == nil && !ok {
 		os.Exit(1)
 	}
 	exit(err)
 }
+
+func say(sentence string) { fmt.Fprintln(os.Stderr, sentence) }
 
 func exit(err error) {
 	if err != nil {
@@ -76,7 +83,7 @@ func run(ctx context.Context, long bool, wanted []string) (ok bool, err error) {
 		fmt.Printf("%s %s\n", d.id, d.promise)
 		s := &stage{ground: g, id: d.id, history: &history{start: time.Now()}}
 		err := d.run(s, ctx)
-		s.clear()
+		s.close()
 		if ctx.Err() != nil {
 			return false, ctx.Err()
 		}

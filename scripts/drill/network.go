@@ -19,25 +19,15 @@ const slowest = time.Second
 // network puts a proxy before each store that cuts connections a fifth of the
 // time, and then one that is slow.
 func (s *stage) network(ctx context.Context) error {
-	proxies := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	mysql := toxiproxy.NewProxy(proxies, "mysql", "127.0.0.1:0", s.stores.MySQL)
-	redis := toxiproxy.NewProxy(proxies, "redis", "127.0.0.1:0", s.stores.Redis)
-	if err := errors.Join(mysql.Start(), redis.Start()); err != nil {
-		return fmt.Errorf("start proxies: %w", err)
+	mysql, redis, err := s.proxies()
+	if err != nil {
+		return err
 	}
-	defer mysql.Stop()
-	defer redis.Stop()
 	cut := func(ctx context.Context, proxy *toxiproxy.Proxy) func() {
 		return beside(ctx, func(ctx context.Context) {
-			every(ctx, 1250*time.Millisecond, func(int) {
-				s.history.event("cut %s", proxy.Name)
-				s.spoil(proxy, `{"name":"cut","type":"reset_peer","attributes":{"timeout":0}}`)
-				_ = sleep(ctx, 250*time.Millisecond) // the end may come first
-				s.mend(proxy, "cut")
-			})
+			every(ctx, 1250*time.Millisecond, func(int) { s.cut(ctx, proxy, 250*time.Millisecond) })
 		})
 	}
-
 	if err := s.openCareless(ctx, s.stores.Via(mysql.Listen)); err != nil {
 		return err
 	}
@@ -92,6 +82,28 @@ func (s *stage) network(ctx context.Context) error {
 	p99 := percentile(o.waits, 99)
 	s.check(p99 <= slowest, "存储的每次回答都慢 100 ms：99%% 在 %v 内签上（应在 %v 内）", p99, slowest)
 	return s.settle(ctx, o)
+}
+
+// proxies are the ways to the stores on which the network can fail, until the
+// drill ends.
+func (s *stage) proxies() (mysql, redis *toxiproxy.Proxy, err error) {
+	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
+	mysql = toxiproxy.NewProxy(server, "mysql", "127.0.0.1:0", s.stores.MySQL)
+	redis = toxiproxy.NewProxy(server, "redis", "127.0.0.1:0", s.stores.Redis)
+	if err := errors.Join(mysql.Start(), redis.Start()); err != nil {
+		return nil, nil, fmt.Errorf("start proxies: %w", err)
+	}
+	s.last = append(s.last, mysql.Stop, redis.Stop)
+	return mysql, redis, nil
+}
+
+// cut resets the connections of a proxy for a while, with what was under way
+// on them: a commit may have happened whose answer never comes.
+func (s *stage) cut(ctx context.Context, proxy *toxiproxy.Proxy, while time.Duration) {
+	s.history.event("cut %s", proxy.Name)
+	s.spoil(proxy, `{"name":"cut","type":"reset_peer","attributes":{"timeout":0}}`)
+	_ = sleep(ctx, while) // the end may come first
+	s.mend(proxy, "cut")
 }
 
 func (s *stage) spoil(proxy *toxiproxy.Proxy, toxic string) {

@@ -17,7 +17,7 @@ func (s *stage) rolling(ctx context.Context) error {
 		return err
 	}
 	s.supervise(ctx, func(int) rig.Program { return product })
-	end := beside(ctx, func(ctx context.Context) { every(ctx, 500*time.Millisecond, s.killNext) })
+	end := beside(ctx, func(ctx context.Context) { every(ctx, 150*time.Millisecond, s.killNext) })
 	o := s.arrive(ctx, once)
 	end()
 	s.check(len(o.unfinished) > 0, "对照：不打招呼就杀死，%d 人没有一次签上", len(o.unfinished))

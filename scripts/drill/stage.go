@@ -24,20 +24,26 @@ type stage struct {
 	meeting  *rig.Meeting
 	replicas []*replica
 	codes    codes
-	end      []func()
+	end      []func() // of what runs on the stage now
+	last     []func() // of what runs until the drill ends
 }
 
 // check counts what was promised and says so.
 func (s *stage) check(kept bool, format string, args ...any) {
-	mark := "  ✓ "
+	mark := "✓ "
 	if kept {
 		s.passed++
 	} else {
 		s.failed++
-		mark = "  ✗ "
+		mark = "✗ "
 	}
-	line := mark + fmt.Sprintf(format, args...)
-	fmt.Println(line)
+	s.note("%s", mark+fmt.Sprintf(format, args...))
+}
+
+// note says what counts for nothing.
+func (s *stage) note(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	fmt.Println("  " + line)
 	s.history.event("%s", line)
 }
 
@@ -47,6 +53,14 @@ func (s *stage) clear() {
 		f()
 	}
 	s.end, s.replicas = nil, nil
+}
+
+// close ends the drill.
+func (s *stage) close() {
+	s.clear()
+	for _, f := range slices.Backward(s.last) {
+		f()
+	}
 }
 
 // open clears the stage, calls the next meeting and starts replicas of the
@@ -238,9 +252,16 @@ func (c *codes) refresh() error {
 	return err
 }
 
-// request is a person's check-in with what the screen shows, which may be old
-// if nobody can tell the new code.
-func (c *codes) request(person int, nonce string) []byte {
+// scan is what a phone sends, and sends again until it has an answer.
+type scan struct {
+	person int
+	nonce  string
+	body   []byte
+}
+
+// scan is a person scanning the screen, which may show an old code if nobody
+// can tell the new one.
+func (c *codes) scan(person int, nonce string) scan {
 	c.mu.Lock()
 	now, old := c.now, time.Since(c.asked) > codesLife
 	c.mu.Unlock()
@@ -249,7 +270,7 @@ func (c *codes) request(person int, nonce string) []byte {
 		now = c.now
 		c.mu.Unlock()
 	}
-	return now.Body(person, nonce)
+	return scan{person, nonce, now.Body(person, nonce)}
 }
 
 func percentile(all []time.Duration, p float64) time.Duration {

@@ -118,6 +118,20 @@ func (s *Stores) Kill(ctx context.Context, store string) error {
 	return Until(ctx, 10*time.Second, store+" is gone", func() bool { return process.Signal(syscall.Signal(0)) != nil })
 }
 
+// Freeze stops a store in the middle of whatever it does, connections and all,
+// until Thaw.
+func (s *Stores) Freeze(store string) error { return s.signal(store, syscall.SIGSTOP) }
+
+// Thaw lets a frozen store go on.
+func (s *Stores) Thaw(store string) error { return s.signal(store, syscall.SIGCONT) }
+
+func (s *Stores) signal(store string, signal syscall.Signal) error {
+	if err := syscall.Kill(s.Pid(store), signal); err != nil {
+		return fmt.Errorf("signal %s: %w", store, err)
+	}
+	return nil
+}
+
 // Revive starts a killed store with the port and the data it had. It answers
 // when it answers: recovery takes as long as it takes.
 func (s *Stores) Revive(store string) error {
