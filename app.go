@@ -190,6 +190,7 @@ func (a *app) serve(ctx context.Context, ready func(address string)) error {
 	defer stop()
 	var running errgroup.Group
 	running.Go(func() error { return a.services.Run(background) })
+	running.Go(func() error { return a.watchQuota(background) })
 
 	public := api.NewServer(handler, a.log)
 	private := api.NewServer(promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{}), a.log)

@@ -5,9 +5,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +23,9 @@ import (
 	"dangri/wechat"
 	"dangri/wechat/sim"
 )
+
+// sendPath is the platform's endpoint whose allowance matters.
+const sendPath = "/cgi-bin/message/subscribe/send"
 
 // openPlatform connects to WeChat, or where no mini-program is set starts the
 // simulator on a loopback port.
@@ -210,7 +213,7 @@ func checkPlatform(ctx context.Context, c *cli.Command) error {
 		}
 		fmt.Fprintf(c.Root().Writer, "✓ %s：%s\n", model.PurposeNames[purpose], theirs[at].Title)
 	}
-	if quota, err := a.wechat.Quota(ctx, "/cgi-bin/message/subscribe/send"); err == nil {
+	if quota, err := a.wechat.Quota(ctx, sendPath); err == nil {
 		fmt.Fprintf(c.Root().Writer, "今日还可发送 %d 条（共 %d）。\n", quota.Remaining, quota.Limit)
 	}
 	if len(wrong) > 0 {
@@ -241,13 +244,29 @@ func simulate(ctx context.Context, c *cli.Command) error {
 		<-ctx.Done()
 		_ = server.Close() // nothing of it is kept
 	}()
-	fmt.Fprintf(os.Stderr, "微信模拟器：http://%s　AppID %s\n", listener.Addr(), orDefault(settings.WeChatAppID, sim.DefaultAppID))
+	log.Info("serving", "address", listener.Addr().String(), "page", "http://"+listener.Addr().String()+"/")
 	return untilClosed(server.Serve(listener))
 }
 
-func orDefault(value, standard string) string {
-	if value == "" {
-		return standard
+// quotaPeriod is how often the allowance that is left is asked for.
+const quotaPeriod = 10 * time.Minute
+
+// watchQuota keeps a metric of how many messages WeChat still takes today.
+func (a *app) watchQuota(ctx context.Context) error {
+	left := prometheus.NewGauge(prometheus.GaugeOpts{Name: "dangri_wechat_sends_left", Help: "Messages that WeChat still takes today."})
+	a.metrics.MustRegister(left)
+	tick := time.NewTicker(quotaPeriod)
+	defer tick.Stop()
+	for {
+		if quota, err := a.wechat.Quota(ctx, sendPath); err == nil {
+			left.Set(float64(quota.Remaining))
+		} else {
+			left.Set(math.NaN()) // it is not known
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
 	}
-	return value
 }

@@ -47,6 +47,9 @@ func tagOf(path string) string {
 		return "服务"
 	case strings.HasPrefix(path, "/v1/sessions"), strings.HasPrefix(path, "/v1/me"), path == "/v1/home":
 		return "我"
+	case path == "/v1/subscription-requests", path == "/v1/consents", strings.HasSuffix(path, "/reach"),
+		strings.HasSuffix(path, "/reminders"), strings.HasSuffix(path, "/calls"), strings.HasSuffix(path, "/calls.html"):
+		return "提醒"
 	case strings.HasSuffix(path, "/publication"), strings.HasSuffix(path, "/cancellation"):
 		return "活动"
 	case strings.HasPrefix(path, "/v1/activities/{activity_id}/"), path == "/v1/check-ins":

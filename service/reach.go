@@ -404,7 +404,7 @@ func (s *Reach) verdicts(tx *gorm.DB, a *model.Activity, people []invitee) (*ver
 	}
 	for _, r := range rows {
 		switch {
-		case r.DueAt.Before(changed):
+		case !changed.IsZero() && !knows(&r, changed):
 		case r.State == model.Sent || r.State == model.PresumedSent:
 			v.told[r.MemberID] = true
 		case r.State.Final():
@@ -415,6 +415,15 @@ func (s *Reach) verdicts(tx *gorm.DB, a *model.Activity, people []invitee) (*ver
 	}
 	v.free, err = s.held(tx, purpose, people)
 	return v, err
+}
+
+// knows says whether a message tells of the change: as its notice, or because
+// it went out later.
+func knows(r *model.Reminder, changed time.Time) bool {
+	if r.CalledAt == nil || r.Kind.TellsChange() {
+		return !r.DueAt.Before(changed)
+	}
+	return r.CalledAt.After(changed)
 }
 
 // of is why the person is to be phoned, or "".
