@@ -56,7 +56,10 @@ func open(ctx context.Context, settings config.Settings, log *slog.Logger, now f
 		}
 	}()
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if err := a.openDatabase(ctx); err != nil {
+	if err := a.openDatabase(); err != nil {
+		return nil, err
+	}
+	if err := a.prepareSchema(ctx); err != nil {
 		return nil, err
 	}
 	client, err := a.openRedis()
@@ -108,7 +111,7 @@ func (a *app) close() {
 	}
 }
 
-func (a *app) openDatabase(ctx context.Context) error {
+func (a *app) openDatabase() error {
 	dsn := a.settings.MySQLDSN.Reveal()
 	if dsn == "" {
 		if err := os.MkdirAll(a.settings.DataDir, 0o700); err != nil {
@@ -125,10 +128,20 @@ func (a *app) openDatabase(ctx context.Context) error {
 		return fmt.Errorf("open database: %w", err)
 	}
 	a.db, a.closers = db, append(a.closers, func() { _ = conns.Close() })
-	if a.settings.Environment == config.Production {
-		return nil // `dangri migrate` does it, with a user of more rights
+	return nil
+}
+
+// prepareSchema brings the schema up to date; in production it only refuses one
+// that is behind, because `dangri migrate` does it with a user of more rights.
+func (a *app) prepareSchema(ctx context.Context) error {
+	conns, err := a.db.DB()
+	if err != nil {
+		return fmt.Errorf("open database: %w", err)
 	}
-	_, err = model.Migrate(ctx, conns, service.Dialect(db))
+	if a.settings.Environment == config.Production {
+		return model.Migrated(ctx, conns, service.Dialect(a.db))
+	}
+	_, err = model.Migrate(ctx, conns, service.Dialect(a.db))
 	return err
 }
 

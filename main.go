@@ -76,7 +76,7 @@ func migrate(ctx context.Context, _ *cli.Command) error {
 	}
 	a := &app{settings: settings, log: log}
 	defer a.close()
-	if err := a.openDatabase(ctx); err != nil {
+	if err := a.openDatabase(); err != nil {
 		return err
 	}
 	conns, err := a.db.DB()
