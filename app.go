@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -101,8 +100,7 @@ func clock() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 // prefix begins every key in Redis. What is there is derived from a database,
 // so installations that share a Redis are kept apart by the database's name.
 func (a *app) prefix() string {
-	name, _, _ := strings.Cut(a.settings.MySQLDSN.Reveal(), "?")
-	return "dangri:" + name[strings.LastIndexByte(name, '/')+1:] + ":"
+	return "dangri:" + service.DatabaseName(a.settings.MySQLDSN.Reveal()) + ":"
 }
 
 func (a *app) close() {
@@ -209,13 +207,11 @@ func (a *app) serve(ctx context.Context, ready func(address string)) error {
 	private := api.NewServer(promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{}), a.log)
 	work, ctx := errgroup.WithContext(ctx)
 	work.Go(func() error { return untilClosed(public.Serve(listener)) })
-	if a.settings.MetricsAddr != "" {
-		metrics, err := net.Listen("tcp", a.settings.MetricsAddr)
-		if err != nil {
-			return fmt.Errorf("listen for metrics: %w", err)
-		}
-		work.Go(func() error { return untilClosed(private.Serve(metrics)) })
+	metrics, err := net.Listen("tcp", a.settings.MetricsAddr)
+	if err != nil {
+		return fmt.Errorf("listen for metrics: %w", err)
 	}
+	work.Go(func() error { return untilClosed(private.Serve(metrics)) })
 	work.Go(func() error {
 		<-ctx.Done()
 		patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)

@@ -75,7 +75,7 @@ func Describe(engine *gin.Engine, s *service.Services, log *slog.Logger) huma.AP
 		"session": {Type: "http", Scheme: "bearer", Description: "signIn 给的 token"},
 	}
 	a := humagin.New(engine, config)
-	a.UseMiddleware(rememberToken)
+	a.UseMiddleware(rememberCaller)
 	routes(&router{api: a, services: s, log: log})
 	return a
 }

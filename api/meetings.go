@@ -59,14 +59,15 @@ func exemptMember(s *service.Services) useCase[exemptRequest, *model.Tally] {
 	}
 }
 
-type rosterAnswer struct {
-	Items []service.RosterLine `json:"items"`
+type rosterRequest struct {
+	OfActivity
+	Cursor string `query:"cursor" maxLength:"64" doc:"上一页的 next"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"100"`
 }
 
-func roster(s *service.Services) useCase[OfActivity, *rosterAnswer] {
-	return func(ctx context.Context, actor *model.Actor, r *OfActivity) (*rosterAnswer, error) {
-		lines, err := s.Meetings.Roster(ctx, actor, r.ActivityID)
-		return &rosterAnswer{lines}, err
+func roster(s *service.Services) useCase[rosterRequest, *service.RosterPage] {
+	return func(ctx context.Context, actor *model.Actor, r *rosterRequest) (*service.RosterPage, error) {
+		return s.Meetings.Roster(ctx, actor, r.ActivityID, r.Cursor, r.Limit)
 	}
 }
 

@@ -73,21 +73,28 @@ type contextKey int
 
 const (
 	tokenKey contextKey = iota
+	addressKey
 	requestIDKey
 )
 
-// rememberToken keeps the bearer token for the endpoint.
-func rememberToken(ctx huma.Context, next func(huma.Context)) {
+// rememberCaller keeps the bearer token and the address for the endpoint.
+func rememberCaller(ctx huma.Context, next func(huma.Context)) {
 	scheme, token, _ := strings.Cut(ctx.Header("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
 		token = ""
 	}
+	ctx = huma.WithValue(ctx, addressKey, humagin.Unwrap(ctx).ClientIP())
 	next(huma.WithValue(ctx, tokenKey, strings.TrimSpace(token)))
 }
 
 func token(ctx context.Context) string {
 	t, _ := ctx.Value(tokenKey).(string)
 	return t
+}
+
+func address(ctx context.Context) string {
+	a, _ := ctx.Value(addressKey).(string)
+	return a
 }
 
 func requestID(ctx context.Context) string {
@@ -115,7 +122,7 @@ func init() { humagin.MultipartMaxMemory = uploading.bytes }
 func within(a allowance) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		g := humagin.Unwrap(ctx)
-		start := time.Now()
+		start := time.Now() //nolint:forbidigo // a stopwatch, not a clock
 		connection := http.NewResponseController(g.Writer)
 		_ = connection.SetReadDeadline(start.Add(a.reading)) // whoever is not on a connection has no deadline
 		if a.reading+a.working > answerPatience {
@@ -192,7 +199,7 @@ func etags(next http.Handler) http.Handler {
 			sum := sha256.Sum256(held.body.Bytes())
 			tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
 			w.Header().Set("ETag", tag)
-			if r.Header.Get("If-None-Match") == tag {
+			if strings.Contains(r.Header.Get("If-None-Match"), tag) { // also W/"…" and lists
 				w.Header().Del("Content-Type")
 				w.WriteHeader(http.StatusNotModified)
 				return
@@ -223,9 +230,9 @@ func observe(c Config) gin.HandlerFunc {
 		c.Metrics.MustRegister(requests, seconds)
 	}
 	return func(g *gin.Context) {
-		start := time.Now()
+		start := time.Now() //nolint:forbidigo // a stopwatch, not a clock
 		g.Next()
-		took := time.Since(start)
+		took := time.Since(start) //nolint:forbidigo // a stopwatch, not a clock
 		route := g.Request.Method + " " + g.FullPath()
 		if g.FullPath() == "" {
 			route = "unknown"

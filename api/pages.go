@@ -28,6 +28,7 @@ func pages(engine *gin.Engine) {
 	engine.GET("/favicon.ico", func(g *gin.Context) { g.Status(http.StatusNoContent) })
 	docs := v5emb.NewHandlerWithConfig(swgui.Config{Title: "党日 API", SwaggerJSON: "/openapi.json", BasePath: "/docs/", HideCurl: true})
 	engine.GET("/docs/*any", gin.WrapH(docs))
+	engine.GET("/docs", func(g *gin.Context) { g.Redirect(http.StatusMovedPermanently, "/docs/") })
 }
 
 // health answers the watchers: healthz that the process lives, readyz that it

@@ -94,6 +94,17 @@ func transferMember(s *service.Services) useCase[transferRequest, *model.Members
 	}
 }
 
+type endMembershipRequest struct {
+	OfMember
+	Day string `query:"day" maxLength:"10" pattern:"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$" doc:"不再属于本支部的第一天；不给就是今天"`
+}
+
+func endMembership(s *service.Services) useCase[endMembershipRequest, done] {
+	return func(ctx context.Context, actor *model.Actor, r *endMembershipRequest) (done, error) {
+		return ok(s.Members.End(ctx, actor, r.MemberID, model.Day(r.Day)))
+	}
+}
+
 type grantPostRequest struct{ Body service.PostInput }
 
 func grantPost(s *service.Services) useCase[grantPostRequest, *model.Post] {

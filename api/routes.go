@@ -48,6 +48,7 @@ func routes(r *router) {
 	route(r, "POST", "/v1/members/{member_id}/invitation", "inviteMember", "发一次性邀请码", member(r, inviteMember(s)))
 	route(r, "DELETE", "/v1/members/{member_id}/binding", "unbindMember", "解除微信绑定", member(r, unbindMember(s)))
 	route(r, "POST", "/v1/members/{member_id}/transfer", "transferMember", "转接组织关系", member(r, transferMember(s)))
+	route(r, "DELETE", "/v1/members/{member_id}/membership", "endMembership", "离开本支部", member(r, endMembership(s)))
 	route(r, "POST", "/v1/posts", "grantPost", "任职", member(r, grantPost(s)))
 	route(r, "DELETE", "/v1/posts/{post_id}", "endPost", "免职", member(r, endPost(s)))
 

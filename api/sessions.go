@@ -13,6 +13,9 @@ type signInRequest struct{ Body service.SignInInput }
 
 func signIn(s *service.Services) func(context.Context, *signInRequest) (*service.SignedIn, error) {
 	return func(ctx context.Context, r *signInRequest) (*service.SignedIn, error) {
+		if err := s.Sessions.AtTheDoor(address(ctx)); err != nil {
+			return nil, err
+		}
 		return s.Sessions.SignIn(ctx, r.Body)
 	}
 }

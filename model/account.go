@@ -12,7 +12,6 @@ var (
 	ErrBadInvitation   = &Error{Kind: Conflict, Code: "bad_invitation", Message: "邀请码无效或已过期，请向书记要一个新的"}
 	ErrBadPhoneCode    = &Error{Kind: Conflict, Code: "bad_phone_code", Message: "手机号验证已过期，请再点一次“验证手机号”"}
 	ErrPlatformAway    = &Error{Kind: Unavailable, Code: "wechat_unavailable", Message: "微信服务暂时没有回应，请稍后再试", RetryAfter: 5 * time.Second}
-	ErrAccountUnbound  = &Error{Kind: Conflict, Code: "account_unbound", Message: "这位党员还没有绑定微信"}
 	ErrRiskySignIn     = &Error{Kind: Forbidden, Code: "risky_sign_in", Message: "微信提示该账号存在风险，请联系党支部书记"}
 	ErrTooManyAttempts = &Error{Kind: TooMany, Code: "too_many_attempts", Message: "输入错误次数太多，请一分钟后再试", RetryAfter: time.Minute}
 )

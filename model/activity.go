@@ -58,7 +58,7 @@ var (
 	ErrWrongStatus       = &Error{Kind: Conflict, Code: "wrong_status", Message: "活动当前的状态不允许这样做，请刷新后再试"}
 	ErrActivityCancelled = &Error{Kind: Conflict, Code: "cancelled", Message: "活动已取消，请留意支部的新通知"}
 	ErrNotPublished      = &Error{Kind: Conflict, Code: "not_published", Message: "活动还没有发布"}
-	ErrActivityStarted   = &Error{Kind: Conflict, Code: "already_started", Message: "活动已经开始，参加范围不能再改"}
+	ErrActivityStarted   = &Error{Kind: Conflict, Code: "already_started", Message: "活动已经开始，开始时间、参加范围、迟到时间和学时不能再改"}
 	ErrNotStarted        = &Error{Kind: Conflict, Code: "not_started", Message: "活动还没有开始，不能结束；不再举行的请用“取消”"}
 	ErrWindow            = &Error{Kind: Invalid, Code: "window", Message: "时间不对：应为 开放签到 ≤ 开始 < 结束，签到截止在开始之后"}
 	ErrAudience          = &Error{Kind: Invalid, Code: "audience", Message: "参加范围里有不属于本支部的党小组或党员"}
@@ -122,6 +122,12 @@ func (a *Activity) CheckWindow() error {
 // Announced says whether the activity was ever published. One that was not is
 // known only to those who conduct it, also after it is cancelled.
 func (a *Activity) Announced() bool { return a.PublishedAt != nil }
+
+// KeepsPromises says whether the activity changed into after still holds what
+// people came for: its start, its audience, when one is late, its credit hours.
+func (a *Activity) KeepsPromises(after *Activity) bool {
+	return after.StartsAt.Equal(a.StartsAt) && after.Audience == a.Audience && after.LateAt.Equal(a.LateAt) && after.CreditHours == a.CreditHours
+}
 
 // StartedAt says whether the meeting has begun: from then on who is expected no longer changes.
 func (a *Activity) StartedAt(now time.Time) bool { return !now.Before(a.StartsAt) }

@@ -63,15 +63,16 @@ const (
 )
 
 // RosterEntry is one person expected at one activity. Entries follow the
-// branch until the meeting starts and never change after that. BranchID is the
-// branch of that day, to which the attendance belongs for good.
+// branch until the meeting starts; after that only the exemption changes.
+// BranchID is the branch of that day, to which the attendance belongs for good.
 type RosterEntry struct {
-	ActivityID uint64 `gorm:"primaryKey;autoIncrement:false"`
-	MemberID   uint64 `gorm:"primaryKey;autoIncrement:false"`
-	BranchID   uint64
-	GroupID    *uint64
-	Votes      bool
-	Exempt     Exemption
+	ActivityID   uint64 `gorm:"primaryKey;autoIncrement:false"`
+	MemberID     uint64 `gorm:"primaryKey;autoIncrement:false"`
+	BranchID     uint64
+	GroupID      *uint64
+	Votes        bool
+	Exempt       Exemption
+	ExemptReason string
 }
 
 // Exemption is why a member is left out of the count of those who should
@@ -94,8 +95,9 @@ var ExemptionNames = map[Exemption]string{
 	Bedridden: "年老体弱卧床", RelationNotTransferred: "外出半年以上应转未转",
 }
 
-// Leave is a member's leave from one activity, as the secretary recorded it.
-// Coming after all simply makes an Attendance: the leave stays as the log.
+// Leave is a member's leave from one activity, as the secretary recorded it. A
+// correction is a further row, and the last one holds. Coming after all simply
+// makes an Attendance: the leaves stay as the log.
 type Leave struct {
 	ID         uint64
 	ActivityID uint64
@@ -104,6 +106,7 @@ type Leave struct {
 	Reason     string
 	RecordedBy uint64
 	CreatedAt  time.Time
+	Once       `gorm:"embedded"`
 }
 
 // Attendance is what became of one person at one activity: one row for each,

@@ -108,6 +108,9 @@ var (
 	oversees = append([]PostKind{Administrator, Supervisor, CommunityLiaison}, conducts...)
 )
 
+// Conducts says whether the post runs the meetings of its organisation.
+func (k PostKind) Conducts() bool { return slices.Contains(conducts, k) }
+
 // holds says whether the actor has one of the posts in one of the organisations.
 func (a *Actor) holds(kinds []PostKind, line Line) bool {
 	if a.operator && len(line) > 0 && slices.Contains(kinds, Administrator) {

@@ -31,8 +31,8 @@ type ActivityInput struct {
 	Place             model.Place        `json:"place,omitempty"`
 	StartsAt          time.Time          `json:"starts_at" doc:"开始时间"`
 	EndsAt            time.Time          `json:"ends_at" doc:"结束时间"`
-	OpenEarlyMinutes  int                `json:"open_early_minutes,omitempty" minimum:"0" maximum:"720" default:"30" doc:"提前多少分钟开放签到"`
-	LateAfterMinutes  int                `json:"late_after_minutes,omitempty" minimum:"0" maximum:"720" default:"0" doc:"开始多少分钟后算迟到"`
+	OpenEarlyMinutes  *int               `json:"open_early_minutes,omitempty" minimum:"0" maximum:"720" doc:"提前多少分钟开放签到；不写就是 30"`
+	LateAfterMinutes  int                `json:"late_after_minutes,omitempty" minimum:"0" maximum:"720" doc:"开始多少分钟后算迟到"`
 	CloseAfterMinutes int                `json:"close_after_minutes,omitempty" minimum:"0" maximum:"1440" doc:"开始多少分钟后停止签到；0 为活动结束时"`
 	CreditHours       float64            `json:"credit_hours,omitempty" minimum:"0" maximum:"16" multipleOf:"0.5" doc:"学时"`
 	Audience          model.AudienceKind `json:"audience,omitempty" enum:"branch,groups,members" default:"branch" doc:"参加范围"`
@@ -59,7 +59,11 @@ func (in *ActivityInput) apply(a *model.Activity) error {
 	a.Kind, a.Title, a.Content, a.Place = in.Kind, cleanLine(in.Title), cleanText(in.Content), in.Place
 	a.Place.Name = cleanLine(a.Place.Name)
 	a.StartsAt, a.EndsAt = in.StartsAt.UTC().Truncate(time.Second), in.EndsAt.UTC().Truncate(time.Second)
-	a.OpensAt = a.StartsAt.Add(-minutes(in.OpenEarlyMinutes))
+	early := 30
+	if in.OpenEarlyMinutes != nil {
+		early = *in.OpenEarlyMinutes
+	}
+	a.OpensAt = a.StartsAt.Add(-minutes(early))
 	a.LateAt = a.StartsAt.Add(minutes(in.LateAfterMinutes))
 	a.ClosesAt = a.EndsAt
 	if in.CloseAfterMinutes > 0 {
@@ -242,8 +246,8 @@ func (s *Activities) checkText(ctx context.Context, actor *model.Actor, a *model
 }
 
 // Edit changes an activity that is a draft or published: time, place, text,
-// audience. Once the meeting has started neither its start nor its audience
-// changes. What is already recorded stays.
+// audience. Once the meeting has started its start, its audience, its late
+// line and its credit hours stay. What is already recorded stays.
 func (s *Activities) Edit(ctx context.Context, actor *model.Actor, id uint64, in EditInput) (*model.Activity, error) {
 	before, err := s.conducted(ctx, actor, id)
 	if err != nil {
@@ -280,8 +284,13 @@ func (s *Activities) Edit(ctx context.Context, actor *model.Actor, id uint64, in
 			if err != nil {
 				return nil, err
 			}
-			if !after.StartsAt.Equal(current.StartsAt) || after.Audience != current.Audience || !same {
+			if !same || !current.KeepsPromises(&after) {
 				return nil, model.ErrActivityStarted
+			}
+		}
+		if current.Status == model.Published {
+			if err := auditBy(tx, now, actor, "edit_activity", "activity", id, "ok", map[string]any{"version": after.Version}); err != nil {
+				return nil, err
 			}
 		}
 		if err := tx.Save(&after).Error; err != nil {
@@ -458,7 +467,7 @@ func standingOf(tx *gorm.DB, activityID, memberID uint64) (*model.Standing, erro
 	var recorded []model.Attendance
 	var leaves []model.Leave
 	mine := func() *gorm.DB { return tx.Where("activity_id = ? AND member_id = ?", activityID, memberID) }
-	if err := errors.Join(mine().Find(&entries).Error, mine().Find(&recorded).Error, mine().Find(&leaves).Error); err != nil {
+	if err := errors.Join(mine().Find(&entries).Error, mine().Find(&recorded).Error, mine().Order("id DESC").Limit(1).Find(&leaves).Error); err != nil {
 		return nil, fmt.Errorf("standing of member %d: %w", memberID, err)
 	}
 	if len(entries) > 0 {
@@ -530,7 +539,7 @@ func (s *Activities) List(ctx context.Context, actor *model.Actor, scope Activit
 			within = append(within, p.OrganisationID)
 		}
 		rows = rows.Where("a.organisation_id IN (?)", below(db, append(within, 0))).
-			Where("a.published_at IS NOT NULL OR a.organisation_id IN (?)", s.conductedOrganisations(db, actor))
+			Where("a.published_at IS NOT NULL OR a.organisation_id IN (?)", conductedOrganisations(db, actor))
 	} else {
 		rows = rows.Joins("JOIN roster_entries r ON r.activity_id = a.id AND r.member_id = ?", actor.MemberID).Where("a.published_at IS NOT NULL")
 	}
@@ -555,16 +564,25 @@ func (s *Activities) List(ctx context.Context, actor *model.Actor, scope Activit
 
 // conductedOrganisations is a query for the ids of the organisations whose
 // meetings the actor may run.
-func (s *Activities) conductedOrganisations(db *gorm.DB, actor *model.Actor) *gorm.DB {
-	homes, all := []uint64{0}, []uint64{0}
+func conductedOrganisations(db *gorm.DB, actor *model.Actor) *gorm.DB {
+	var all []uint64
 	for _, p := range actor.Posts {
-		switch p.Kind {
-		case model.Administrator:
+		if p.Kind == model.Administrator {
 			all = append(all, p.OrganisationID)
-		case model.Secretary, model.CommitteeMember, model.GroupLeader:
+		}
+	}
+	return homesOf(db, actor).Or("id IN (?)", below(db, append(all, 0)))
+}
+
+// homesOf is a query for the ids of the organisations whose meetings the actor
+// runs by a post in them, the party groups of a branch included. It is
+// Actor.Conducts as far as that is the actor's own work.
+func homesOf(db *gorm.DB, actor *model.Actor) *gorm.DB {
+	homes := []uint64{0}
+	for _, p := range actor.Posts {
+		if p.Kind.Conducts() {
 			homes = append(homes, p.OrganisationID)
 		}
 	}
-	return db.Model(&model.Organisation{}).Select("id").
-		Where("id IN ? OR parent_id IN ? AND kind = ? OR id IN (?)", homes, homes, model.PartyGroup, below(db, all))
+	return db.Model(&model.Organisation{}).Select("id").Where("id IN ? OR parent_id IN ? AND kind = ?", homes, homes, model.PartyGroup)
 }

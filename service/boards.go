@@ -86,8 +86,14 @@ func (s *Boards) Show(ctx context.Context, token string, id uint64) (*Board, err
 			return nil, err
 		}
 	}
-	if !actor.Oversees(c.Line) || !c.Announced && !actor.Conducts(c.Line) {
-		return nil, model.ErrActivityNotFound
+	switch {
+	case actor.MemberID == 0:
+		return nil, model.ErrNotBound
+	case !actor.Oversees(c.Line) || !c.Announced && !actor.Conducts(c.Line):
+		if _, _, _, err := seen(s.db.WithContext(ctx), actor, id); err != nil {
+			return nil, err
+		}
+		return nil, model.ErrNotConductor
 	}
 	return &c.Board, nil
 }
@@ -110,7 +116,7 @@ func (s *Boards) warm(value, version string) *boardCopy {
 // have seen.
 func (s *Boards) make(ctx context.Context, id uint64, version string) (*boardCopy, error) {
 	s.mu.Lock()
-	key := fmt.Sprint(id, ":", s.serial)
+	key := fmt.Sprint(id, ":", s.serial, ":", version)
 	s.mu.Unlock()
 	made, err, _ := s.makes.Do(key, func() (any, error) {
 		ctx := context.WithoutCancel(ctx)

@@ -100,6 +100,9 @@ func (s *CheckIns) Create(ctx context.Context, actor *model.Actor, in CheckInInp
 	select {
 	case o := <-a.done:
 		faultPoint("before_reply")
+		if errors.Is(o.err, model.ErrTypedCodeInvalid) {
+			return nil, s.wrongCode(ctx, actor, o.err)
+		}
 		return o.in, o.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -132,8 +135,9 @@ func (s *CheckIns) arrive(ctx context.Context, actor *model.Actor, in CheckInInp
 	case in.ActivityID == 0:
 		return nil, model.BadField("activity_id", "请在活动页面里输入签到码")
 	default:
-		// Six digits can be guessed, so every try counts, right or wrong.
-		if err := s.limits.take(ctx, "typed", strconv.FormatUint(actor.MemberID, 10), 10); err != nil {
+		// Six digits can be guessed, so every try counts, right or wrong: here
+		// without a round trip, and a wrong one on all replicas.
+		if err := s.limits.takeOwn("typed", strconv.FormatUint(actor.MemberID, 10), 10); err != nil {
 			return nil, s.tooManyWrong(ctx, actor, err)
 		}
 	}

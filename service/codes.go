@@ -67,14 +67,15 @@ func (c codes) typed(activityID uint64, epoch uint32, now time.Time) (digits str
 	return fmt.Sprintf("%06d", binary.BigEndian.Uint64(raw)%1_000_000), slot.Add(c.settings.TypedStep)
 }
 
-// proveTyped accepts the present digits and those before them: people type slowly.
+// proveTyped accepts the present digits and those before them, because people
+// type slowly, and the next a little ahead: another replica may have shown them.
 func (c codes) proveTyped(digits string, activityID uint64, epoch uint32, now time.Time) error {
-	present, _ := c.typed(activityID, epoch, now)
-	before, _ := c.typed(activityID, epoch, now.Add(-c.settings.TypedStep))
-	if !hmac.Equal([]byte(digits), []byte(present)) && !hmac.Equal([]byte(digits), []byte(before)) {
-		return model.ErrTypedCodeInvalid
+	for _, shown := range []time.Time{now, now.Add(-c.settings.TypedStep), now.Add(clockSkew)} {
+		if expected, _ := c.typed(activityID, epoch, shown); hmac.Equal([]byte(digits), []byte(expected)) {
+			return nil
+		}
 	}
-	return nil
+	return model.ErrTypedCodeInvalid
 }
 
 // memberCodeLife is how long a member's own code can be shown.
@@ -86,17 +87,28 @@ func (c codes) member(memberID uint64, now time.Time) (code string, ends time.Ti
 	return body + "." + mac(c.key, "member", body)[:macSize], now.Truncate(time.Second).Add(memberCodeLife)
 }
 
-// readMember says whose code it is, if it counts at now.
-func (c codes) readMember(code string, now time.Time) (memberID uint64, err error) {
+// memberCode is a member's own code whose signature holds.
+type memberCode struct {
+	memberID uint64
+	issued   time.Time
+}
+
+// freshAt says whether the code can still be shown at now.
+func (m memberCode) freshAt(now time.Time) error {
+	if now.Before(m.issued.Add(-clockSkew)) || !now.Before(m.issued.Add(memberCodeLife)) {
+		return model.ErrMemberCode
+	}
+	return nil
+}
+
+// readMember takes a member's code apart and proves its signature; whether it
+// is still fresh is another question.
+func (c codes) readMember(code string) (memberCode, error) {
 	n, ok := c.read("member", code, 2)
 	if !ok || n[1] > 1<<40 {
-		return 0, model.ErrMemberCode
+		return memberCode{}, model.ErrMemberCode
 	}
-	issued := time.Unix(int64(n[1]), 0)
-	if now.Before(issued.Add(-clockSkew)) || !now.Before(issued.Add(memberCodeLife)) {
-		return 0, model.ErrMemberCode
-	}
-	return n[0], nil
+	return memberCode{memberID: n[0], issued: time.Unix(int64(n[1]), 0).UTC()}, nil
 }
 
 func (c codes) read(purpose, code string, count int) ([]uint64, bool) {

@@ -104,7 +104,7 @@ func TestB5_AnyOneCharacterChangedMakesACodeInvalid(t *testing.T) {
 					continue // the same letter twice in a row
 				}
 				_, screenErr := c.readScreen(changed)
-				_, memberErr := c.readMember(changed, tuesday)
+				_, memberErr := c.readMember(changed)
 				if !errors.Is(screenErr, model.ErrCodeInvalid) || !errors.Is(memberErr, model.ErrMemberCode) {
 					t.Fatalf("%s code %s, %s at %d: %s is read (%v, %v)", what, whole, how, at, changed, screenErr, memberErr)
 				}
@@ -136,7 +136,7 @@ func TestB6_ASignatureHoldsForOneTextAndOnePurposeOnly(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := c.readMember(seven, tuesday); !errors.Is(err, model.ErrMemberCode) {
+	if _, err := c.readMember(seven); !errors.Is(err, model.ErrMemberCode) {
 		t.Errorf("a screen code passes for a member's: %v", err)
 	}
 }
@@ -154,7 +154,7 @@ func TestB8_B9_WhatIsNoCodeIsRefusedAndNeverAFault(t *testing.T) {
 		if _, err := c.readScreen(code); !errors.Is(err, model.ErrCodeInvalid) {
 			t.Errorf("%.40q: %v", code, err)
 		}
-		if _, err := c.readMember(code, tuesday); !errors.Is(err, model.ErrMemberCode) {
+		if _, err := c.readMember(code); !errors.Is(err, model.ErrMemberCode) {
 			t.Errorf("%.40q as a member's: %v", code, err)
 		}
 	}
@@ -216,7 +216,11 @@ func TestAMembersOwnCodeCountsForTwoMinutes(t *testing.T) {
 		}{
 			{shown, nil}, {ends.Add(-time.Millisecond), nil}, {ends, model.ErrMemberCode}, {tuesday.Add(-clockSkew), nil}, {tuesday.Add(-clockSkew - time.Millisecond), model.ErrMemberCode},
 		} {
-			id, err := c.readMember(code, moment.at)
+			read, err := c.readMember(code)
+			if err == nil {
+				err = read.freshAt(moment.at)
+			}
+			id := read.memberID
 			if !errors.Is(err, moment.want) || err == nil && id != 42 {
 				t.Errorf("shown at %v, scanned at %v: %d, %v", shown, moment.at, id, err)
 			}

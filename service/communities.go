@@ -29,7 +29,7 @@ type CommunityPage struct {
 type CommunityLine struct {
 	ID   uint64 `json:"id"`
 	Name string `json:"name"`
-	Over string `json:"over" doc:"上级组织"`
+	Over string `gorm:"column:superior" json:"over" doc:"上级组织"` // OVER is a reserved word
 }
 
 // List is the communities that a member can register with.
@@ -39,7 +39,7 @@ func (s *Communities) List(ctx context.Context, cursor string, limit int) (*Comm
 		return nil, err
 	}
 	page := &CommunityPage{Items: []CommunityLine{}}
-	err = s.db.WithContext(ctx).Table("organisations o").Select("o.id, o.name, COALESCE(p.name, '') AS over").
+	err = s.db.WithContext(ctx).Table("organisations o").Select("o.id, o.name, COALESCE(p.name, '') AS superior").
 		Joins("LEFT JOIN organisations p ON p.id = o.parent_id").
 		Where("o.kind = ? AND o.id > ?", model.Community, after).Order("o.id").Limit(limit + 1).Scan(&page.Items).Error
 	if err != nil {

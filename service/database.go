@@ -57,6 +57,15 @@ func OpenDatabase(dsn string) (*gorm.DB, error) {
 	return db, nil
 }
 
+// DatabaseName is the database that a go-sql-driver DSN names, "" where none.
+func DatabaseName(dsn string) string {
+	cfg, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		return ""
+	}
+	return cfg.DBName
+}
+
 // Dialect is "mysql" or "sqlite".
 func Dialect(db *gorm.DB) string {
 	if db.Name() == "mysql" {

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -57,6 +58,7 @@ type HomeWork struct {
 	ID       uint64               `json:"id"`
 	Title    string               `json:"title"`
 	StartsAt time.Time            `json:"starts_at"`
+	EndsAt   time.Time            `json:"ends_at"`
 	Status   model.ActivityStatus `json:"status"`
 	Todo     string               `json:"todo" doc:"要做的事：publish 发布，show_code 出示签到码，close 结束"`
 }
@@ -98,7 +100,7 @@ func (s *Home) fillActivities(db *gorm.DB, actor *model.Actor, out *HomeScreen, 
 		Select("a.id, a.kind, a.title, a.place, a.starts_at, a.opens_at, a.closes_at, a.status, a.cancel_reason, COALESCE(t.status, l.status, '') AS my_status, t.at AS checked_in_at").
 		Joins("JOIN activities a ON a.id = r.activity_id").
 		Joins("LEFT JOIN attendances t ON t.activity_id = r.activity_id AND t.member_id = r.member_id").
-		Joins("LEFT JOIN leaves l ON l.activity_id = r.activity_id AND l.member_id = r.member_id").
+		Joins("LEFT JOIN leaves l ON l.id = (SELECT MAX(last.id) FROM leaves last WHERE last.activity_id = r.activity_id AND last.member_id = r.member_id)").
 		Where("r.member_id = ? AND a.status IN ? AND a.closes_at > ? AND a.starts_at < ?",
 			actor.MemberID, []model.ActivityStatus{model.Published, model.Cancelled}, now, now.AddDate(0, 0, 30)).
 		Order("a.starts_at, a.id").Limit(12).Scan(&rows).Error
@@ -125,7 +127,7 @@ func (s *Home) fillYear(db *gorm.DB, actor *model.Actor, out *HomeScreen, leader
 		Select("COALESCE(SUM(t.status = 'present'), 0) AS attended, COALESCE(SUM(t.status = 'present' OR r.exempt IS NULL OR r.exempt = ''), 0) AS expected, COALESCE(SUM(CASE WHEN t.status = 'present' THEN a.credit_hours ELSE 0 END), 0) AS credit_hours").
 		Joins("JOIN activities a ON a.id = t.activity_id").
 		Joins("LEFT JOIN roster_entries r ON r.activity_id = t.activity_id AND r.member_id = t.member_id").
-		Where("t.member_id = ? AND t.at >= ? AND t.guest = ? AND a.status = ?", actor.MemberID, newYear, false, model.Closed).
+		Where("t.member_id = ? AND a.starts_at >= ? AND t.guest = ? AND a.status = ?", actor.MemberID, newYear, false, model.Closed).
 		Scan(&out.Year).Error
 	if err != nil {
 		return fmt.Errorf("year of member %d: %w", actor.MemberID, err)
@@ -135,17 +137,11 @@ func (s *Home) fillYear(db *gorm.DB, actor *model.Actor, out *HomeScreen, leader
 }
 
 func (s *Home) fillWork(db *gorm.DB, actor *model.Actor, out *HomeScreen, now time.Time) error {
-	homes := make([]uint64, 0, len(actor.Posts))
-	for _, p := range actor.Posts {
-		if p.Kind == model.Secretary || p.Kind == model.CommitteeMember || p.Kind == model.GroupLeader {
-			homes = append(homes, p.OrganisationID)
-		}
-	}
-	if len(homes) == 0 {
+	if !slices.ContainsFunc(actor.Posts, func(p model.Post) bool { return p.Kind.Conducts() }) {
 		return nil
 	}
-	err := db.Model(&model.Activity{}).Select("id, title, starts_at, status").
-		Where("organisation_id IN ? AND status IN ? AND starts_at < ? AND starts_at > ?", homes,
+	err := db.Model(&model.Activity{}).Select("id, title, starts_at, ends_at, status").
+		Where("organisation_id IN (?) AND status IN ? AND starts_at < ? AND starts_at > ?", homesOf(db, actor),
 			[]model.ActivityStatus{model.Draft, model.Published}, now.Add(24*time.Hour), now.AddDate(0, 0, -30)).
 		Order("starts_at, id").Limit(6).Scan(&out.Work).Error
 	if err != nil {
@@ -156,7 +152,7 @@ func (s *Home) fillWork(db *gorm.DB, actor *model.Actor, out *HomeScreen, now ti
 		switch {
 		case w.Status == model.Draft:
 			w.Todo = "publish"
-		case now.Before(w.StartsAt):
+		case now.Before(w.EndsAt):
 			w.Todo = "show_code"
 		default:
 			w.Todo = "close"

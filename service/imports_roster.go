@@ -62,8 +62,8 @@ func (s *Imports) Roster(ctx context.Context, actor *model.Actor, branchID uint6
 			return nil, err
 		}
 		i.report.DryRun = file.DryRun
-		if file.DryRun {
-			return &i.report, nil
+		if file.DryRun { // audited too: a check tells which numbers are known
+			return &i.report, auditBy(tx, now, actor, "check_roster", "organisation", branchID, "ok", i.report)
 		}
 		if touched, err = i.write(tx, file.Progress); err != nil {
 			return nil, err
@@ -546,8 +546,16 @@ func (i *rosterImport) comparePosts(r *rosterRow, before *enrolled) bool {
 	here := func(p model.Post) bool {
 		return p.OrganisationID == r.branch.ID || r.group != nil && r.group.ID == p.OrganisationID
 	}
+	// Of the posts elsewhere only those end that go with the branch or group the
+	// member leaves: who is liaison of a community stays so.
+	kept := func(p model.Post) bool {
+		return !here(p) && (!slices.Contains(rosterPosts, p.Kind) || p.OrganisationID != before.BranchID && p.OrganisationID != deref(before.GroupID))
+	}
 	changed := false
 	for _, p := range i.posts[before.ID] {
+		if kept(p) {
+			continue
+		}
 		n := wanted[p.Kind]
 		stays := here(p) && (!t.has("posts") || !slices.Contains(rosterPosts, p.Kind) || n != nil && n.ID == p.OrganisationID)
 		if stays {

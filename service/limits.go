@@ -17,25 +17,40 @@ import (
 // is never simply open.
 type limits struct {
 	shared *redis_rate.Limiter
-	prefix string
+	cache  *cache
 	own    buckets
 }
 
-func newLimits(client redis.UniversalClient, prefix string) *limits {
-	return &limits{shared: redis_rate.NewLimiter(client), prefix: prefix}
+func newLimits(c *cache) *limits {
+	return &limits{shared: redis_rate.NewLimiter(c.redis), cache: c}
 }
 
-// take uses up one of perMinute attempts of who at what, or refuses.
+// take uses up one of perMinute attempts of who at what, or refuses. Half of
+// them may come at once and half more within the minute, so that no minute
+// holds more than all of them.
 func (l *limits) take(ctx context.Context, what, who string, perMinute int) error {
-	key := l.prefix + "limit:" + what + ":" + who
-	patience, cancel := context.WithTimeout(ctx, cachePatience)
-	defer cancel()
-	r, err := l.shared.Allow(patience, key, redis_rate.PerMinute(perMinute))
+	half := max(1, perMinute/2)
+	var r *redis_rate.Result
+	_, err := l.cache.breaker.Execute(func() (_ []redis.Cmder, err error) {
+		patience, cancel := context.WithTimeout(ctx, cachePatience)
+		defer cancel()
+		r, err = l.shared.Allow(patience, l.cache.prefix+"limit:"+what+":"+who, redis_rate.Limit{Rate: half, Burst: half, Period: time.Minute})
+		return nil, err
+	})
 	switch {
-	case err != nil && !l.own.take(key, rate.Limit(float64(perMinute)/60), perMinute):
-		return model.ErrTooManyAttempts
-	case err == nil && r.Allowed == 0:
+	case err != nil:
+		return l.takeOwn(what, who, perMinute)
+	case r.Allowed == 0:
 		return model.ErrTooManyAttempts.After(max(time.Second, r.RetryAfter.Round(time.Second)))
+	}
+	return nil
+}
+
+// takeOwn is take by this replica's own count, without a round trip.
+func (l *limits) takeOwn(what, who string, perMinute int) error {
+	half := max(1, perMinute/2)
+	if !l.own.take(what+":"+who, rate.Limit(float64(half)/60), half) {
+		return model.ErrTooManyAttempts
 	}
 	return nil
 }

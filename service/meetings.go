@@ -1,10 +1,12 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -121,35 +123,38 @@ type Recorded struct {
 
 // Record notes that somebody is here, or on leave. A tick counts exactly as
 // much as a scan; the first record of a person stands. A leave only excuses:
-// coming after all is still recorded as present.
+// a later one corrects it, and coming after all is still recorded as present.
 func (s *Meetings) Record(ctx context.Context, actor *model.Actor, id uint64, in RecordInput) (*Recorded, error) {
 	now := s.now()
-	provenance := model.ByTick
+	provenance, stale := model.ByTick, error(nil)
 	switch {
 	case (in.MemberID == 0) == (in.MemberCode == ""):
 		return nil, model.BadField("member_id", "请勾选一位党员，或扫描党员出示的码")
 	case in.MemberCode != "":
-		memberID, err := s.codes.readMember(in.MemberCode, now)
+		shown, err := s.codes.readMember(in.MemberCode)
 		if err != nil {
 			return nil, err
 		}
-		in.MemberID, provenance = memberID, model.ByMemberCode
+		in.MemberID, provenance, stale = shown.memberID, model.ByMemberCode, shown.freshAt(now)
 	}
-	content, err := json.Marshal([]any{in.MemberID, in.Status, in.Reason})
+	content, err := json.Marshal([]any{id, in.MemberID, in.Status, in.Reason})
 	if err != nil {
 		return nil, fmt.Errorf("digest record: %w", err)
 	}
 	once := model.Once{Nonce: in.Nonce, Fingerprint: digest(string(content))[:22]}
 	out, err := inTx(ctx, s.db, func(tx *gorm.DB) (*Recorded, error) {
-		a, _, err := conducted(tx, actor, id)
+		a, err := holdConducted(tx, actor, id)
 		if err != nil {
-			return nil, err
-		}
-		if err := a.Allow(model.Published); err != nil {
 			return nil, err
 		}
 		own, err := standingOf(tx, id, in.MemberID)
 		if err != nil {
+			return nil, err
+		}
+		if again, err := replayed(tx, a, own, once); again != nil || err != nil {
+			return again, err
+		}
+		if err := errors.Join(a.Allow(model.Published), stale); err != nil {
 			return nil, err
 		}
 		if own.Entry == nil && (!a.OpenToGuests || in.Status != model.Present) {
@@ -164,16 +169,10 @@ func (s *Meetings) Record(ctx context.Context, actor *model.Actor, id uint64, in
 			return nil, err
 		}
 		if own.Recorded != nil {
-			if replay, err := own.Recorded.Replays(once); replay || err != nil {
-				return recorded(a, member, own.Recorded), err
-			}
-			if own.Recorded.Status == model.Present {
-				return nil, model.ErrAlreadyCheckedIn.With("checked_in_at", own.Recorded.At)
-			}
-			return nil, model.ErrCheckInClosed
+			return nil, model.ErrAlreadyCheckedIn.With("checked_in_at", own.Recorded.At)
 		}
 		if in.Status != model.Present {
-			return s.excuse(tx, actor, a, member, in, now)
+			return excuse(tx, actor, a, member, in, once, now)
 		}
 		if now.Before(a.OpensAt) {
 			return nil, model.ErrNotOpenYet.With("opens_at", a.OpensAt)
@@ -222,14 +221,51 @@ func recorded(a *model.Activity, m *model.Member, t *model.Attendance) *Recorded
 	return &Recorded{MemberID: m.ID, Name: m.Name, Status: t.Status, At: t.At, Late: t.Late(a), Guest: t.Guest, Provenance: t.Provenance}
 }
 
-// excuse notes a leave, or changes the kind of one noted before.
-func (s *Meetings) excuse(tx *gorm.DB, actor *model.Actor, a *model.Activity, m *model.Member, in RecordInput, now time.Time) (*Recorded, error) {
-	leave := model.Leave{ActivityID: a.ID, MemberID: m.ID, Status: in.Status, Reason: cleanLine(in.Reason), RecordedBy: actor.MemberID, CreatedAt: now}
-	err := tx.Clauses(clause.OnConflict{
-		Columns:   []clause.Column{{Name: "activity_id"}, {Name: "member_id"}},
-		DoUpdates: clause.AssignmentColumns([]string{"status", "reason", "recorded_by"}),
-	}).Create(&leave).Error
+// holdConducted is conducted that also holds the activity's row, so that
+// nothing is recorded beside a closing or a new roster.
+func holdConducted(tx *gorm.DB, actor *model.Actor, id uint64) (*model.Activity, error) {
+	if _, _, err := conducted(tx, actor, id); err != nil {
+		return nil, err
+	}
+	return lock[model.Activity](tx, id, model.ErrActivityNotFound)
+}
+
+// replayed is the answer that an earlier try with the same nonce got, or nil.
+func replayed(tx *gorm.DB, a *model.Activity, own *model.Standing, once model.Once) (*Recorded, error) {
+	t := own.Recorded
+	if t != nil {
+		replay, err := t.Replays(once)
+		if err != nil || !replay {
+			t = nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	var leaves []model.Leave
+	if err := tx.Limit(1).Find(&leaves, "activity_id = ? AND nonce = ?", a.ID, once.Nonce).Error; err != nil {
+		return nil, fmt.Errorf("find leave of activity %d: %w", a.ID, err)
+	}
+	if t == nil && len(leaves) > 0 {
+		if _, err := leaves[0].Replays(once); err != nil {
+			return nil, err
+		}
+		t = &model.Attendance{MemberID: leaves[0].MemberID, Status: leaves[0].Status, At: leaves[0].CreatedAt}
+	}
+	if t == nil {
+		return nil, nil
+	}
+	m, err := find[model.Member](tx, t.MemberID, model.ErrNotOnRoster)
 	if err != nil {
+		return nil, err
+	}
+	return recorded(a, m, t), nil
+}
+
+// excuse notes a leave; one noted before stays as the log.
+func excuse(tx *gorm.DB, actor *model.Actor, a *model.Activity, m *model.Member, in RecordInput, once model.Once, now time.Time) (*Recorded, error) {
+	leave := model.Leave{ActivityID: a.ID, MemberID: m.ID, Status: in.Status, Reason: cleanLine(in.Reason), RecordedBy: actor.MemberID, CreatedAt: now, Once: once}
+	if err := tx.Create(&leave).Error; err != nil {
 		return nil, fmt.Errorf("note leave of member %d: %w", m.ID, err)
 	}
 	return &Recorded{MemberID: m.ID, Name: m.Name, Status: in.Status, At: now}, nil
@@ -243,12 +279,12 @@ type ExemptInput struct {
 	Reason    string          `json:"reason" minLength:"2" maxLength:"100" doc:"支部同意的依据"`
 }
 
-// Exempt leaves a member of the roster out of 应到, with a reason that the
-// audit keeps; five kinds of members may be left out with approval.
+// Exempt leaves a member of the roster out of 应到, with the reason beside it;
+// five kinds of members may be left out with approval.
 func (s *Meetings) Exempt(ctx context.Context, actor *model.Actor, id uint64, in ExemptInput) (*model.Tally, error) {
 	now := s.now()
 	out, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.Tally, error) {
-		a, _, err := conducted(tx, actor, id)
+		a, err := holdConducted(tx, actor, id)
 		if err != nil {
 			return nil, err
 		}
@@ -266,11 +302,11 @@ func (s *Meetings) Exempt(ctx context.Context, actor *model.Actor, id uint64, in
 		if err != nil {
 			return nil, err
 		}
-		err = tx.Model(&model.RosterEntry{}).Where("activity_id = ? AND member_id = ?", id, in.MemberID).Update("exempt", in.Exemption).Error
+		err = tx.Model(&model.RosterEntry{}).Where("activity_id = ? AND member_id = ?", id, in.MemberID).Updates(map[string]any{"exempt": in.Exemption, "exempt_reason": reason}).Error
 		if err != nil {
 			return nil, fmt.Errorf("exempt member %d: %w", in.MemberID, err)
 		}
-		if err := auditBy(tx, now, actor, "exempt", "activity", id, "ok", map[string]any{"member": in.MemberID, "exemption": in.Exemption, "reason": reason}); err != nil {
+		if err := auditBy(tx, now, actor, "exempt", "activity", id, "ok", map[string]any{"member_id": in.MemberID}); err != nil {
 			return nil, err
 		}
 		return s.tally(tx, a)
@@ -353,6 +389,8 @@ func settle(tx *gorm.DB, actor *model.Actor, a *model.Activity, now time.Time) e
 		}
 		rows = append(rows, t)
 	}
+	// In the order in which arrivals are written, so that the two do not deadlock.
+	slices.SortFunc(rows, func(x, y model.Attendance) int { return cmp.Compare(x.MemberID, y.MemberID) })
 	if len(rows) > 0 {
 		if err := tx.Clauses(clause.OnConflict{DoNothing: true}).CreateInBatches(rows, 500).Error; err != nil {
 			return fmt.Errorf("settle activity %d: %w", a.ID, err)
@@ -370,17 +408,30 @@ type RosterLine struct {
 	Name       string                 `json:"name"`
 	Group      string                 `json:"group"`
 	Votes      bool                   `json:"votes"`
-	Exempt     model.Exemption        `json:"exempt"`
+	Counted    bool                   `json:"counted" doc:"计入应到"`
+	Exempt     model.Exemption        `json:"exempt" doc:"不计入应到的缘由；只有办理会议的人看得到"`
 	Status     model.AttendanceStatus `json:"status" doc:"空为未到"`
 	At         *time.Time             `json:"at"`
 	Late       bool                   `json:"late"`
 	Provenance model.Provenance       `json:"provenance"`
+	Location   model.Location         `json:"location,omitempty" doc:"活动设了范围时：范围内、外或没有给；只供参考，不作判定"`
 	Guest      bool                   `json:"guest"`
 }
 
+// RosterPage is a part of a meeting's list, by member.
+type RosterPage struct {
+	Items []RosterLine `json:"items"`
+	Next  string       `json:"next,omitempty" doc:"下一页的 cursor；没有就是到底了"`
+}
+
 // Roster is everyone expected and every guest, for those who oversee the
-// organisation.
-func (s *Meetings) Roster(ctx context.Context, actor *model.Actor, id uint64) ([]RosterLine, error) {
+// organisation; why somebody is not counted is for those who conduct it.
+// Cursor continues an earlier page.
+func (s *Meetings) Roster(ctx context.Context, actor *model.Actor, id uint64, cursor string, limit int) (*RosterPage, error) {
+	after, err := readPlace(cursor)
+	if err != nil {
+		return nil, err
+	}
 	db := s.db.WithContext(ctx)
 	a, line, _, err := seen(db, actor, id)
 	if err != nil {
@@ -393,16 +444,32 @@ func (s *Meetings) Roster(ctx context.Context, actor *model.Actor, id uint64) ([
 	if err != nil {
 		return nil, err
 	}
-	lines := make([]RosterLine, len(seats))
+	seats = slices.DeleteFunc(seats, func(s seat) bool { return s.MemberID <= after })
+	slices.SortFunc(seats, func(x, y seat) int { return cmp.Compare(x.MemberID, y.MemberID) })
+	page := &RosterPage{Items: []RosterLine{}}
+	if len(seats) > limit {
+		seats = seats[:limit]
+		page.Next = writePlace(seats[limit-1].MemberID)
+	}
 	for i := range seats {
-		seat := &seats[i]
-		lines[i] = RosterLine{MemberID: seat.MemberID, Name: seat.Name, Group: seat.GroupName, Status: seat.Status(), Guest: seat.Entry == nil}
-		if seat.Entry != nil {
-			lines[i].Votes, lines[i].Exempt = seat.Entry.Votes, seat.Entry.Exempt
-		}
-		if t := seat.Recorded; t != nil {
-			lines[i].At, lines[i].Late, lines[i].Provenance = &t.At, t.Late(a), t.Provenance
+		page.Items = append(page.Items, rosterLine(a, &seats[i], actor.Conducts(line)))
+	}
+	return page, nil
+}
+
+func rosterLine(a *model.Activity, s *seat, conducts bool) RosterLine {
+	l := RosterLine{MemberID: s.MemberID, Name: s.Name, Group: s.GroupName, Status: s.Status(), Guest: s.Entry == nil}
+	if s.Entry != nil {
+		l.Votes, l.Counted = s.Entry.Votes, s.Entry.Exempt == model.NotExempt
+		if conducts {
+			l.Exempt = s.Entry.Exempt
 		}
 	}
-	return lines, nil
+	if t := s.Recorded; t != nil {
+		l.At, l.Late, l.Provenance = &t.At, t.Late(a), t.Provenance
+		if a.Place.Radius > 0 {
+			l.Location = t.Location
+		}
+	}
+	return l
 }

@@ -275,6 +275,64 @@ func (s *Members) Transfer(ctx context.Context, actor *model.Actor, memberID uin
 	return m, err
 }
 
+// End lets a member belong to no branch from the day on, today where it is
+// empty: transferred out of the system, expelled, deceased. The posts in the
+// branch end with it, upcoming rosters follow, what was before stays. For who
+// keeps the roster; a past day is refused.
+func (s *Members) End(ctx context.Context, actor *model.Actor, memberID uint64, day model.Day) error {
+	now := s.now()
+	today := model.DayOf(now, s.settings.Zone)
+	if day == "" {
+		day = today
+	}
+	if !day.Valid() || day < today {
+		return model.BadField("day", "请选今天或以后的日期，写成 2026-07-01 的样子")
+	}
+	touched, err := inTx(ctx, s.db, func(tx *gorm.DB) ([]model.Session, error) {
+		old, err := openMembership(tx, memberID)
+		if err != nil {
+			return nil, err
+		}
+		if err := lockBranches(tx, old.BranchID); err != nil {
+			return nil, err
+		}
+		line, err := overseen(tx, actor, old.BranchID)
+		switch {
+		case err != nil:
+			return nil, err
+		case !actor.KeepsRoster(line):
+			return nil, model.ErrForbidden
+		}
+		current, err := openMembership(tx, memberID)
+		switch {
+		case err != nil:
+			return nil, err
+		case current.BranchID != old.BranchID:
+			return nil, model.ErrChangedMeantime
+		case day < current.From:
+			return nil, model.ErrTransferBeforeJoin.With("from", current.From)
+		}
+		if err := leave(tx, memberID, current, TransferInput{Day: day}); err != nil {
+			return nil, err
+		}
+		if err := stop(tx, current, day); err != nil {
+			return nil, err
+		}
+		if err := syncRosters(tx, s.settings.Sending, []uint64{old.BranchID}, now); err != nil {
+			return nil, err
+		}
+		touched, err := touchSessions(tx, []uint64{memberID}, now)
+		if err != nil {
+			return nil, err
+		}
+		return touched, auditBy(tx, now, actor, "end_membership", "member", memberID, "ok", map[string]any{"branch": current.BranchID, "day": day})
+	})
+	if err == nil {
+		s.sessions.forget(ctx, touched, now)
+	}
+	return err
+}
+
 // openMembership is where the member belongs without an end in sight.
 func openMembership(tx *gorm.DB, memberID uint64) (*model.Membership, error) {
 	m := new(model.Membership)
@@ -356,19 +414,26 @@ func leave(tx *gorm.DB, memberID uint64, current *model.Membership, in TransferI
 // belong writes the new membership. One that begins on the very day replaces
 // the present one, which then held for no day.
 func belong(tx *gorm.DB, current *model.Membership, in TransferInput) (*model.Membership, error) {
+	if err := stop(tx, current, in.Day); err != nil {
+		return nil, err
+	}
 	next := &model.Membership{MemberID: current.MemberID, BranchID: in.BranchID, GroupID: ref(in.GroupID),
 		Span: model.Span{From: in.Day, Until: model.Forever}}
-	var err error
-	if current.From == in.Day {
-		err = tx.Delete(current).Error
-	} else {
-		err = tx.Model(current).Update("until_day", in.Day).Error
-	}
-	if err == nil {
-		err = tx.Create(next).Error
-	}
-	if err != nil {
+	if err := tx.Create(next).Error; err != nil {
 		return nil, fmt.Errorf("transfer member %d: %w", current.MemberID, err)
 	}
 	return next, nil
+}
+
+// stop ends a membership on the day; one that then held for no day goes.
+func stop(tx *gorm.DB, current *model.Membership, day model.Day) (err error) {
+	if current.From == day {
+		err = tx.Delete(current).Error
+	} else {
+		err = tx.Model(current).Update("until_day", day).Error
+	}
+	if err != nil {
+		return fmt.Errorf("end membership of member %d: %w", current.MemberID, err)
+	}
+	return nil
 }

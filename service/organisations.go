@@ -15,8 +15,9 @@ import (
 
 // Organisations is the tree: who is under whom.
 type Organisations struct {
-	db  *gorm.DB
-	now func() time.Time
+	db       *gorm.DB
+	settings Settings
+	now      func() time.Time
 }
 
 // lineOf is the organisation with its superiors up to the root; empty when
@@ -138,12 +139,38 @@ func (s *Organisations) Update(ctx context.Context, actor *model.Actor, id uint6
 		if deref(o.ParentID) == in.ParentID && o.Kind == in.Kind && o.UnitKind == in.UnitKind && o.Name == in.Name {
 			return &changed, nil
 		}
+		meetings, branches, err := meetingsAbove(tx, id, now)
+		if err != nil {
+			return nil, err
+		}
 		if err := tx.Select("parent_id", "kind", "unit_kind", "name").Updates(&changed).Error; err != nil {
 			return nil, taken(err, model.ErrOrganisationTaken)
+		}
+		// The meetings of the old superiors lose these branches, those of the new gain them.
+		if err := remakeRosters(tx, s.settings.Sending, meetings, now); err != nil {
+			return nil, err
+		}
+		if err := syncRosters(tx, s.settings.Sending, branches, now); err != nil {
+			return nil, err
 		}
 		return &changed, auditBy(tx, now, actor, "update_organisation", "organisation", id, "ok",
 			map[string]any{"parent_before": o.ParentID, "parent": changed.ParentID, "kind_before": o.Kind, "kind": in.Kind})
 	})
+}
+
+// meetingsAbove is the branches of an organisation, held, and the upcoming
+// activities that their members may be expected at.
+func meetingsAbove(tx *gorm.DB, id uint64, now time.Time) (activities, branches []uint64, err error) {
+	err = tx.Model(&model.Organisation{}).Where("id IN (?) AND kind IN ?", below(tx, []uint64{id}), []model.OrganisationKind{model.Branch, model.Community}).
+		Order("id").Pluck("id", &branches).Error
+	if err != nil {
+		return nil, nil, fmt.Errorf("branches of organisation %d: %w", id, err)
+	}
+	if err := lockBranches(tx, branches...); err != nil {
+		return nil, nil, err
+	}
+	activities, err = upcomingOf(tx, branches, now)
+	return activities, branches, err
 }
 
 // mayChange refuses another superior or kind for the organisation at the start

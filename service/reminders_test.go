@@ -54,7 +54,7 @@ func aBranch(t *testing.T, w *trial.World, n int) *branch {
 func (b *branch) input(d time.Duration) service.ActivityInput {
 	start := b.Clock.Now().Add(d)
 	return service.ActivityInput{Kind: model.ThemePartyDay, Title: "七月主题党日", Content: "学习", Place: model.Place{Name: "三楼会议室"},
-		StartsAt: start, EndsAt: start.Add(2 * time.Hour), OpenEarlyMinutes: 30}
+		StartsAt: start, EndsAt: start.Add(2 * time.Hour), OpenEarlyMinutes: new(30)}
 }
 
 func (b *branch) draft(in service.ActivityInput) *model.Activity {

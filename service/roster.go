@@ -28,37 +28,61 @@ func lockBranches(tx *gorm.DB, ids ...uint64) error {
 // as far as these have not started, with reminders for those who are new on
 // them: from the start on a roster is frozen.
 func syncRosters(tx *gorm.DB, rules model.SendingRules, branchIDs []uint64, now time.Time) error {
+	activities, err := upcomingOf(tx, branchIDs, now)
+	if err != nil {
+		return err
+	}
+	return remakeRosters(tx, rules, activities, now)
+}
+
+// upcomingOf is the published activities, not yet started, of the branches,
+// their party groups and everything above them.
+func upcomingOf(tx *gorm.DB, branchIDs []uint64, now time.Time) ([]uint64, error) {
 	organisations := slices.Clone(branchIDs)
 	for _, id := range branchIDs {
 		line, err := lineOf(tx, id)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, o := range line {
 			organisations = append(organisations, o.ID)
 		}
 	}
-	var activities []model.Activity
-	err := tx.Where("status = ? AND starts_at > ?", model.Published, now).
+	var activities []uint64
+	err := tx.Model(&model.Activity{}).Where("status = ? AND starts_at > ?", model.Published, now).
 		Where("organisation_id IN ? OR organisation_id IN (?)", organisations,
 			tx.Model(&model.Organisation{}).Select("id").Where("parent_id IN ? AND kind = ?", branchIDs, model.PartyGroup)).
-		Order("id").Find(&activities).Error
+		Order("id").Pluck("id", &activities).Error
 	if err != nil {
-		return fmt.Errorf("find activities of branches: %w", err)
+		return nil, fmt.Errorf("find activities of branches: %w", err)
 	}
-	for i := range activities {
-		if _, err := makeRoster(tx, rules.Zone, &activities[i]); err != nil {
+	return activities, nil
+}
+
+// remakeRosters holds each activity before it reads its audience: two changes
+// in different branches may meet at a meeting of their common superior.
+func remakeRosters(tx *gorm.DB, rules model.SendingRules, activityIDs []uint64, now time.Time) error {
+	for _, id := range activityIDs {
+		a, err := lock[model.Activity](tx, id, model.ErrActivityNotFound)
+		if err != nil {
 			return err
 		}
-		if err := scheduleReminders(tx, rules, &activities[i], now); err != nil {
+		if a.Status != model.Published || a.StartedAt(now) {
+			continue
+		}
+		if _, err := makeRoster(tx, rules.Zone, a); err != nil {
+			return err
+		}
+		if err := scheduleReminders(tx, rules, a, now); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// makeRoster writes who is expected at the activity: its audience as of the
-// day it starts. Exemptions already given are kept. It returns how many are on it.
+// makeRoster writes who is expected at an activity whose row is held: its
+// audience as of the day it starts. Exemptions already given are kept. It
+// returns how many are on it.
 func makeRoster(tx *gorm.DB, zone *time.Location, a *model.Activity) (int, error) {
 	entries, err := audienceOf(tx, zone, a)
 	if err != nil {
@@ -68,12 +92,13 @@ func makeRoster(tx *gorm.DB, zone *time.Location, a *model.Activity) (int, error
 	if err := tx.Find(&old, "activity_id = ? AND exempt <> ''", a.ID).Error; err != nil {
 		return 0, fmt.Errorf("read exemptions of activity %d: %w", a.ID, err)
 	}
-	exempt := map[uint64]model.Exemption{}
+	exempt := map[uint64]model.RosterEntry{}
 	for _, e := range old {
-		exempt[e.MemberID] = e.Exempt
+		exempt[e.MemberID] = e
 	}
 	for i := range entries {
-		entries[i].Exempt = exempt[entries[i].MemberID]
+		e := exempt[entries[i].MemberID]
+		entries[i].Exempt, entries[i].ExemptReason = e.Exempt, e.ExemptReason
 	}
 	if err := tx.Delete(&model.RosterEntry{}, "activity_id = ?", a.ID).Error; err != nil {
 		return 0, fmt.Errorf("clear roster of activity %d: %w", a.ID, err)
@@ -143,7 +168,7 @@ func seatsOf(tx *gorm.DB, activityID uint64) ([]seat, error) {
 		return nil, fmt.Errorf("read attendances of activity %d: %w", activityID, err)
 	}
 	var leaves []model.Leave
-	if err := tx.Find(&leaves, "activity_id = ?", activityID).Error; err != nil {
+	if err := tx.Order("id").Find(&leaves, "activity_id = ?", activityID).Error; err != nil {
 		return nil, fmt.Errorf("read leaves of activity %d: %w", activityID, err)
 	}
 	seats := make([]seat, 0, len(entries))
@@ -163,7 +188,7 @@ func seatsOf(tx *gorm.DB, activityID uint64) ([]seat, error) {
 	}
 	for i := range leaves {
 		if n, ok := at[leaves[i].MemberID]; ok {
-			seats[n].Leave = &leaves[i]
+			seats[n].Leave = &leaves[i] // the last one holds
 		}
 	}
 	return seats, nil

@@ -86,7 +86,7 @@ type Services struct {
 func New(p Parts) *Services {
 	p.Settings.Sending.Zone = p.Settings.Zone
 	cache := newCache(p.Redis, p.Prefix, p.Log)
-	limits := newLimits(p.Redis, p.Prefix)
+	limits := newLimits(cache)
 	seal := newSealer(p.Keys)
 	codes := codes{key: p.Keys.Code, settings: p.Settings}
 	sessions := newSessions(p, cache)
@@ -97,7 +97,7 @@ func New(p Parts) *Services {
 	return &Services{
 		Sessions:      sessions,
 		Bindings:      &Bindings{db: p.DB, platform: p.Platform, sessions: sessions, seal: seal, limits: limits, settings: p.Settings, now: p.Now},
-		Organisations: &Organisations{db: p.DB, now: p.Now},
+		Organisations: &Organisations{db: p.DB, settings: p.Settings, now: p.Now},
 		Members:       &Members{db: p.DB, sessions: sessions, seal: seal, settings: p.Settings, now: p.Now},
 		Posts:         &Posts{db: p.DB, sessions: sessions, settings: p.Settings, now: p.Now},
 		Imports:       &Imports{db: p.DB, sessions: sessions, seal: seal, settings: p.Settings, now: p.Now},

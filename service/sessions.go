@@ -31,6 +31,7 @@ type Sessions struct {
 
 	mu      sync.Mutex
 	changed map[uint64]time.Time // recent changes by session
+	changes uint64               // how many this replica made
 	heard   time.Time            // when changes were last read
 }
 
@@ -106,6 +107,15 @@ func accountOf(tx *gorm.DB, openID string, now time.Time) (*model.Account, error
 		return nil, fmt.Errorf("find account: %w", err)
 	}
 	return account, nil
+}
+
+// AtTheDoor refuses an address that opens sessions faster than a whole district
+// behind one Wi-Fi would.
+func (s *Sessions) AtTheDoor(address string) error {
+	if !s.pace.take("door:"+address, doorPace, doorBurst) {
+		return model.ErrTooMany.After(time.Second)
+	}
+	return nil
 }
 
 // SignOut ends the actor's session.
@@ -191,6 +201,7 @@ func (s *Sessions) forget(ctx context.Context, sessions []model.Session, now tim
 	}
 	keys := make([]string, len(sessions))
 	s.mu.Lock()
+	s.changes++
 	for i := range sessions {
 		s.changed[sessions[i].ID] = now
 		keys[i] = sessionKey(sessions[i].TokenHash)
@@ -219,11 +230,13 @@ func (s *Sessions) Actor(ctx context.Context, token string) (*model.Actor, error
 }
 
 // How many requests a second one session may make of one process, and how many
-// at once. A phone makes a few; a whole branch behind one Wi-Fi makes many, by
+// at once; and how many sessions one address may open. A phone makes a few; a whole branch behind one Wi-Fi makes many, by
 // many sessions.
 const (
 	sessionPace  = 20
 	sessionBurst = 200
+	doorPace     = 50
+	doorBurst    = 3000
 )
 
 // actorAnd is Actor that also brings other cached values in the same round trip.
@@ -240,9 +253,13 @@ func (s *Sessions) actorAnd(ctx context.Context, token string, keys ...string) (
 	if c := s.trusted(values[0], now); c != nil {
 		return &c.Actor, values[1:], nil
 	}
-	// One load serves all who wait for the same session; a waiter that gives
-	// up must not take the others with it.
-	loaded, err, _ := s.loads.Do(hash, func() (any, error) {
+	// One load serves all who wait for the same session, but not who comes after
+	// a change that the load may not have seen; a waiter that gives up must not
+	// take the others with it.
+	s.mu.Lock()
+	load := fmt.Sprint(hash, s.changes)
+	s.mu.Unlock()
+	loaded, err, _ := s.loads.Do(load, func() (any, error) {
 		return s.load(context.WithoutCancel(ctx), hash, now)
 	})
 	if err != nil {

@@ -58,14 +58,20 @@ func (s *Sheets) Show(ctx context.Context, actor *model.Actor, id uint64) (*Shee
 		if err != nil {
 			return nil, err
 		}
-		return s.sheet(a, line[0].Name, seats, now), auditBy(tx, now, actor, "export_sheet", "activity", id, "ok", nil)
+		return s.sheet(a, line[0].Name, seats, actor.Conducts(line), now), auditBy(tx, now, actor, "export_sheet", "activity", id, "ok", nil)
 	})
 }
 
-func (s *Sheets) sheet(a *model.Activity, organisation string, seats []seat, now time.Time) *Sheet {
+// sheet draws the sheet. Why somebody was excused or is not counted is for
+// those who conduct the meeting; others see only that.
+func (s *Sheets) sheet(a *model.Activity, organisation string, seats []seat, conducts bool, now time.Time) *Sheet {
 	local := func(t time.Time, layout string) string { return t.In(s.settings.Zone).Format(layout) }
+	endLayout := "15:04"
+	if model.DayOf(a.StartsAt, s.settings.Zone) != model.DayOf(a.EndsAt, s.settings.Zone) {
+		endLayout = "1月2日 15:04"
+	}
 	out := &Sheet{Organisation: organisation, Kind: model.ActivityKindNames[a.Kind], Title: a.Title, Place: a.Place.Name,
-		When:   local(a.StartsAt, "2006年1月2日 15:04") + "—" + local(a.EndsAt, "15:04"),
+		When:   local(a.StartsAt, "2006年1月2日 15:04") + "—" + local(a.EndsAt, endLayout),
 		Status: model.ActivityStatusNames[a.Status], Tally: tally(a, seats), PrintedAt: local(now, "2006-01-02 15:04")}
 	out.Sentence = out.Tally.Sentence()
 	for i := range seats {
@@ -91,6 +97,9 @@ func (s *Sheets) sheet(a *model.Activity, organisation string, seats []seat, now
 			row.Group = "列席"
 		case seat.Entry.Exempt != model.NotExempt && seat.Status() != model.Present:
 			row.Status, row.Note = "不计入应到", model.ExemptionNames[seat.Entry.Exempt]
+		}
+		if !conducts {
+			row.Note = ""
 		}
 		out.Lines = append(out.Lines, row)
 	}

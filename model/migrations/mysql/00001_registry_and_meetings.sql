@@ -8,7 +8,7 @@ CREATE TABLE organisations (
   created_at DATETIME(3) NOT NULL,
   UNIQUE KEY organisations_name (parent_id, name),
   CONSTRAINT organisations_parent FOREIGN KEY (parent_id) REFERENCES organisations (id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE members (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -16,7 +16,7 @@ CREATE TABLE members (
   status VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   leader BOOLEAN NOT NULL,
   created_at DATETIME(3) NOT NULL
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE member_phones (
   member_id BIGINT UNSIGNED NOT NULL PRIMARY KEY,
@@ -24,7 +24,7 @@ CREATE TABLE member_phones (
   blind_index VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   UNIQUE KEY member_phones_blind_index (blind_index),
   CONSTRAINT member_phones_member FOREIGN KEY (member_id) REFERENCES members (id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE memberships (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -39,7 +39,7 @@ CREATE TABLE memberships (
   CONSTRAINT memberships_to_member FOREIGN KEY (member_id) REFERENCES members (id),
   CONSTRAINT memberships_to_branch FOREIGN KEY (branch_id) REFERENCES organisations (id),
   CONSTRAINT memberships_to_group FOREIGN KEY (group_id) REFERENCES organisations (id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE posts (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -52,7 +52,7 @@ CREATE TABLE posts (
   KEY posts_organisation (organisation_id),
   CONSTRAINT posts_to_member FOREIGN KEY (member_id) REFERENCES members (id),
   CONSTRAINT posts_to_organisation FOREIGN KEY (organisation_id) REFERENCES organisations (id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE accounts (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -63,7 +63,7 @@ CREATE TABLE accounts (
   UNIQUE KEY accounts_openid (openid),
   UNIQUE KEY accounts_member (member_id),
   CONSTRAINT accounts_to_member FOREIGN KEY (member_id) REFERENCES members (id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE sessions (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -79,7 +79,7 @@ CREATE TABLE sessions (
   KEY sessions_changed (changed_at),
   KEY sessions_expires (expires_at),
   CONSTRAINT sessions_to_account FOREIGN KEY (account_id) REFERENCES accounts (id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE invitations (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -92,7 +92,7 @@ CREATE TABLE invitations (
   UNIQUE KEY invitations_code_hash (code_hash),
   KEY invitations_member (member_id),
   CONSTRAINT invitations_to_member FOREIGN KEY (member_id) REFERENCES members (id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE activities (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -126,14 +126,14 @@ CREATE TABLE activities (
   KEY activities_organisation (organisation_id, starts_at),
   KEY activities_starts (starts_at),
   CONSTRAINT activities_to_organisation FOREIGN KEY (organisation_id) REFERENCES organisations (id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE activity_targets (
   activity_id BIGINT UNSIGNED NOT NULL,
   target_id BIGINT UNSIGNED NOT NULL,
   PRIMARY KEY (activity_id, target_id),
   CONSTRAINT activity_targets_to_activity FOREIGN KEY (activity_id) REFERENCES activities (id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE roster_entries (
   activity_id BIGINT UNSIGNED NOT NULL,
@@ -142,10 +142,11 @@ CREATE TABLE roster_entries (
   group_id BIGINT UNSIGNED NULL,
   votes BOOLEAN NOT NULL,
   exempt VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  exempt_reason VARCHAR(200) NOT NULL,
   PRIMARY KEY (activity_id, member_id),
   KEY roster_entries_member (member_id, activity_id),
   CONSTRAINT roster_entries_to_activity FOREIGN KEY (activity_id) REFERENCES activities (id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE leaves (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -155,9 +156,11 @@ CREATE TABLE leaves (
   reason VARCHAR(200) NOT NULL,
   recorded_by BIGINT UNSIGNED NOT NULL,
   created_at DATETIME(3) NOT NULL,
-  UNIQUE KEY leaves_once (activity_id, member_id),
+  nonce VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  fingerprint VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  UNIQUE KEY leaves_once (activity_id, member_id, nonce),
   CONSTRAINT leaves_to_activity FOREIGN KEY (activity_id) REFERENCES activities (id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- No foreign keys here: a check-in has read its activity and roster already, and
 -- the shared lock on the activity's row would make a burst of scans queue.
@@ -177,7 +180,7 @@ CREATE TABLE attendances (
   fingerprint VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   UNIQUE KEY attendances_once (activity_id, member_id),
   KEY attendances_member (member_id, at)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE audit_entries (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -190,7 +193,7 @@ CREATE TABLE audit_entries (
   details TEXT NOT NULL,
   KEY audit_entries_object (object, id),
   KEY audit_entries_member (member_id, id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- +goose Down
 DROP TABLE audit_entries, attendances, leaves, roster_entries, activity_targets, activities, invitations, sessions, accounts, posts, memberships, member_phones, members, organisations;

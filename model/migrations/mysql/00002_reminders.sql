@@ -13,7 +13,7 @@ CREATE TABLE consents (
   UNIQUE KEY consents_report (account_id, template_id, nonce),
   KEY consents_state (account_id, template_id, state, accepted_at),
   CONSTRAINT consents_to_account FOREIGN KEY (account_id) REFERENCES accounts (id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE consent_ends (
   account_id BIGINT UNSIGNED NOT NULL,
@@ -21,7 +21,7 @@ CREATE TABLE consent_ends (
   at DATETIME(3) NOT NULL,
   PRIMARY KEY (account_id, template_id),
   CONSTRAINT consent_ends_to_account FOREIGN KEY (account_id) REFERENCES accounts (id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE reminders (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -52,7 +52,7 @@ CREATE TABLE reminders (
   KEY reminders_member (member_id, state),
   KEY reminders_account (account_id, called_at),
   KEY reminders_msg (msg_id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE deliveries (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -64,7 +64,7 @@ CREATE TABLE deliveries (
   reminder_id BIGINT UNSIGNED NOT NULL,
   UNIQUE KEY deliveries_msg (msg_id),
   KEY deliveries_account (account_id, template_id, at)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE send_decisions (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -73,7 +73,7 @@ CREATE TABLE send_decisions (
   state VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   reason VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   KEY send_decisions_reminder (reminder_id, id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- +goose Down
 DROP TABLE send_decisions, deliveries, reminders, consent_ends, consents;

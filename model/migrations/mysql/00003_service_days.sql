@@ -16,7 +16,7 @@ CREATE TABLE community_registrations (
   CONSTRAINT community_registrations_to_community FOREIGN KEY (community_id) REFERENCES organisations (id),
   CONSTRAINT community_registrations_to_branch FOREIGN KEY (branch_id) REFERENCES organisations (id),
   CONSTRAINT community_registrations_to_member FOREIGN KEY (member_id) REFERENCES members (id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE service_days (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -48,7 +48,7 @@ CREATE TABLE service_days (
   UNIQUE KEY service_days_calendar (calendar_id, calendar_day),
   KEY service_days_community (community_id, starts_at),
   CONSTRAINT service_days_to_community FOREIGN KEY (community_id) REFERENCES organisations (id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE service_slots (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -69,7 +69,7 @@ CREATE TABLE service_slots (
   KEY service_slots_skill (skill, starts_at),
   KEY service_slots_waiting (waiting, starts_at),
   CONSTRAINT service_slots_to_day FOREIGN KEY (service_day_id) REFERENCES service_days (id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- One row for each time a member asks for a slot. Live is true while the row
 -- holds a seat or a place in the line and NULL after that, so the first key
@@ -103,7 +103,7 @@ CREATE TABLE slot_sign_ups (
   KEY slot_sign_ups_no_show (no_show, branch_id),
   CONSTRAINT slot_sign_ups_to_slot FOREIGN KEY (slot_id) REFERENCES service_slots (id),
   CONSTRAINT slot_sign_ups_to_member FOREIGN KEY (member_id) REFERENCES members (id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- What a member must hear of. It is written with the change it tells of, and
 -- the key makes it one for each sign-up and kind.
@@ -117,7 +117,7 @@ CREATE TABLE service_notices (
   UNIQUE KEY service_notices_once (sign_up_id, kind),
   KEY service_notices_member (member_id, at),
   CONSTRAINT service_notices_to_sign_up FOREIGN KEY (sign_up_id) REFERENCES slot_sign_ups (id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE service_hours (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -139,7 +139,7 @@ CREATE TABLE service_hours (
   KEY service_hours_member (member_id, day),
   KEY service_hours_unit (community_id, branch_id, day),
   CONSTRAINT service_hours_to_member FOREIGN KEY (member_id) REFERENCES members (id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE hour_objections (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -154,7 +154,7 @@ CREATE TABLE hour_objections (
   UNIQUE KEY hour_objections_once (sign_up_id),
   KEY hour_objections_community (community_id, answered_at),
   CONSTRAINT hour_objections_to_sign_up FOREIGN KEY (sign_up_id) REFERENCES slot_sign_ups (id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE service_calendars (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -170,7 +170,7 @@ CREATE TABLE service_calendars (
   KEY service_calendars_community (community_id),
   KEY service_calendars_until (until_day),
   CONSTRAINT service_calendars_to_pattern FOREIGN KEY (pattern_id) REFERENCES service_days (id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE calendar_exceptions (
   calendar_id BIGINT UNSIGNED NOT NULL,
@@ -178,13 +178,13 @@ CREATE TABLE calendar_exceptions (
   moved_to CHAR(10) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   PRIMARY KEY (calendar_id, day),
   CONSTRAINT calendar_exceptions_to_calendar FOREIGN KEY (calendar_id) REFERENCES service_calendars (id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE calendar_days (
   day CHAR(10) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
   working BOOLEAN NOT NULL,
   name VARCHAR(50) NOT NULL
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE feedback_slips (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -198,7 +198,7 @@ CREATE TABLE feedback_slips (
   KEY feedback_slips_branch (branch_id, quarter),
   CONSTRAINT feedback_slips_to_community FOREIGN KEY (community_id) REFERENCES organisations (id),
   CONSTRAINT feedback_slips_to_branch FOREIGN KEY (branch_id) REFERENCES organisations (id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE household_pairings (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -211,7 +211,7 @@ CREATE TABLE household_pairings (
   fingerprint VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   UNIQUE KEY household_pairings_once (member_id, nonce),
   CONSTRAINT household_pairings_to_member FOREIGN KEY (member_id) REFERENCES members (id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE household_visits (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -227,7 +227,7 @@ CREATE TABLE household_visits (
   UNIQUE KEY household_visits_once (pairing_id, nonce),
   KEY household_visits_day (pairing_id, day),
   CONSTRAINT household_visits_to_pairing FOREIGN KEY (pairing_id) REFERENCES household_pairings (id)
-) CHARACTER SET utf8mb4;
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- +goose Down
 DROP TABLE household_visits, household_pairings, feedback_slips, calendar_days, calendar_exceptions, service_calendars, hour_objections, service_hours, service_notices, slot_sign_ups, service_slots, service_days, community_registrations;

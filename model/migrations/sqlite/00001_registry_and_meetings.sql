@@ -144,6 +144,7 @@ CREATE TABLE roster_entries (
   group_id INTEGER NULL,
   votes BOOLEAN NOT NULL,
   exempt TEXT NOT NULL CHECK (length(exempt) <= 32),
+  exempt_reason TEXT NOT NULL CHECK (length(exempt_reason) <= 200),
   PRIMARY KEY (activity_id, member_id),
   FOREIGN KEY (activity_id) REFERENCES activities (id)
 );
@@ -157,9 +158,11 @@ CREATE TABLE leaves (
   reason TEXT NOT NULL CHECK (length(reason) <= 200),
   recorded_by INTEGER NOT NULL,
   created_at DATETIME NOT NULL,
+  nonce TEXT NOT NULL CHECK (length(nonce) <= 64),
+  fingerprint TEXT NOT NULL CHECK (length(fingerprint) <= 32),
   FOREIGN KEY (activity_id) REFERENCES activities (id)
 );
-CREATE UNIQUE INDEX leaves_once ON leaves (activity_id, member_id);
+CREATE UNIQUE INDEX leaves_once ON leaves (activity_id, member_id, nonce);
 
 CREATE TABLE attendances (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
