@@ -9,7 +9,7 @@ import (
 )
 
 // rolling replaces the replicas one after another while people check in, whose
-// phones try only once.
+// phones try only once. In between is a balancer that asks who is ready.
 func (s *stage) rolling(ctx context.Context) error {
 	product := s.product.On(s.stores.DSN, s.stores.Redis)
 	once := crowd{people: s.people(1200), rate: 200}
@@ -29,6 +29,7 @@ func (s *stage) rolling(ctx context.Context) error {
 	if err := s.openProduct(ctx, product); err != nil {
 		return err
 	}
+	s.watch(ctx)
 	var fault error
 	replaced := 0
 	end = beside(ctx, func(ctx context.Context) {

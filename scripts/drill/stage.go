@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -108,6 +109,7 @@ type replica struct {
 
 	mu      sync.Mutex
 	process *rig.Process
+	leaving bool // it says that it takes no more
 	ended   bool
 	starts  int
 }
@@ -123,7 +125,7 @@ func (r *replica) start(ctx context.Context, program rig.Program) error {
 		process.Kill()
 		return nil
 	}
-	r.process = process
+	r.process, r.leaving = process, false
 	r.starts++
 	r.history.event("replica %d serves at %s", r.id, process.Address)
 	return nil
@@ -140,10 +142,36 @@ func (r *replica) running() *rig.Process {
 
 // address is where the replica serves; "" while it does not.
 func (r *replica) address() string {
-	if p := r.running(); p != nil {
-		return p.Address
+	p := r.running()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p == nil || r.leaving {
+		return ""
 	}
-	return ""
+	return p.Address
+}
+
+// watch asks the replicas whether they are ready, as a balancer does, so that
+// nobody is sent to one that says no.
+func (s *stage) watch(ctx context.Context) {
+	for _, r := range s.replicas {
+		s.end = append(s.end, beside(ctx, func(ctx context.Context) {
+			every(ctx, 100*time.Millisecond, func(int) {
+				p := r.running()
+				if p == nil {
+					return
+				}
+				w := rig.NewWire(p.Address)
+				defer w.Close()
+				status, _, err := w.Do(rig.Request(http.MethodGet, "/readyz", "", nil))
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				if r.process == p {
+					r.leaving = err != nil || status != http.StatusOK
+				}
+			})
+		}))
+	}
 }
 
 func (r *replica) kill() {
