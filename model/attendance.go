@@ -66,13 +66,13 @@ const (
 // branch until the meeting starts; after that only the exemption changes.
 // BranchID is the branch of that day, to which the attendance belongs for good.
 type RosterEntry struct {
-	ActivityID   uint64 `gorm:"primaryKey;autoIncrement:false"`
-	MemberID     uint64 `gorm:"primaryKey;autoIncrement:false"`
-	BranchID     uint64
-	GroupID      *uint64
-	Votes        bool
-	Exempt       Exemption
-	ExemptReason string
+	ActivityID uint64 `gorm:"primaryKey;autoIncrement:false"`
+	MemberID   uint64 `gorm:"primaryKey;autoIncrement:false"`
+	BranchID   uint64
+	GroupID    *uint64
+	Votes      bool
+	Exempt     Exemption
+	ExemptNote string
 }
 
 // Exemption is why a member is left out of the count of those who should

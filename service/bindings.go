@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-redis/redis_rate/v10"
+
 	"gorm.io/gorm"
 
 	"dangri/model"
@@ -40,7 +42,7 @@ func (s *Bindings) Bind(ctx context.Context, actor *model.Actor, in BindInput) (
 	if (in.PhoneCode == "") == (in.Invitation == "") {
 		return nil, model.BadField("phone_code", "手机号验证和邀请码，请用其中一种")
 	}
-	if err := s.limits.take(ctx, "bind", strconv.FormatUint(actor.AccountID, 10), 10); err != nil {
+	if err := s.limits.take(ctx, "bind", strconv.FormatUint(actor.AccountID, 10), redis_rate.PerMinute(10)); err != nil {
 		return nil, err
 	}
 	var phone string

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-redis/redis_rate/v10"
+
 	"golang.org/x/sync/errgroup"
 	"gorm.io/gorm"
 
@@ -137,7 +139,7 @@ func (s *CheckIns) arrive(ctx context.Context, actor *model.Actor, in CheckInInp
 	default:
 		// Six digits can be guessed, so every try counts, right or wrong: here
 		// without a round trip, and a wrong one on all replicas.
-		if err := s.limits.takeOwn("typed", strconv.FormatUint(actor.MemberID, 10), 10); err != nil {
+		if err := s.limits.takeOwn("typed", strconv.FormatUint(actor.MemberID, 10), guesses); err != nil {
 			return nil, s.tooManyWrong(ctx, actor, err)
 		}
 	}
@@ -146,7 +148,7 @@ func (s *CheckIns) arrive(ctx context.Context, actor *model.Actor, in CheckInInp
 
 // wrongCode counts a wrong code against its sender alone and refuses it.
 func (s *CheckIns) wrongCode(ctx context.Context, actor *model.Actor, refusal error) error {
-	if err := s.limits.take(ctx, "wrong_code", strconv.FormatUint(actor.MemberID, 10), 10); err != nil {
+	if err := s.limits.take(ctx, "wrong_code", strconv.FormatUint(actor.MemberID, 10), guesses); err != nil {
 		return s.tooManyWrong(ctx, actor, err)
 	}
 	return refusal
@@ -154,7 +156,7 @@ func (s *CheckIns) wrongCode(ctx context.Context, actor *model.Actor, refusal er
 
 // tooManyWrong leaves an audit entry, at most one a minute for one person.
 func (s *CheckIns) tooManyWrong(ctx context.Context, actor *model.Actor, refusal error) error {
-	if s.limits.take(ctx, "guess_audit", strconv.FormatUint(actor.MemberID, 10), 1) == nil {
+	if s.limits.take(ctx, "guess_audit", strconv.FormatUint(actor.MemberID, 10), redis_rate.PerMinute(1)) == nil {
 		err := auditBy(s.db.WithContext(ctx), s.now(), actor, "guess_code", "member", actor.MemberID, "too_many_attempts", nil)
 		if err != nil {
 			return err

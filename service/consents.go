@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-redis/redis_rate/v10"
+
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
@@ -127,7 +129,7 @@ type ConsentLine struct {
 // tells of are believed up to three for each template. A retry with the same
 // nonce changes nothing.
 func (s *Consents) Report(ctx context.Context, actor *model.Actor, in ConsentReport) (*ConsentLedger, error) {
-	if err := s.limits.take(ctx, "consents", fmt.Sprint(actor.AccountID), 30); err != nil {
+	if err := s.limits.take(ctx, "consents", fmt.Sprint(actor.AccountID), redis_rate.PerMinute(30)); err != nil {
 		return nil, err
 	}
 	for _, r := range in.Results {

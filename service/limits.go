@@ -25,21 +25,21 @@ func newLimits(c *cache) *limits {
 	return &limits{shared: redis_rate.NewLimiter(c.redis), cache: c}
 }
 
-// take uses up one of perMinute attempts of who at what, or refuses. Half of
-// them may come at once and half more within the minute, so that no minute
-// holds more than all of them.
-func (l *limits) take(ctx context.Context, what, who string, perMinute int) error {
-	half := max(1, perMinute/2)
+// guesses is ten wrong codes in any minute: eight at once, two more in time.
+var guesses = redis_rate.Limit{Rate: 2, Burst: 8, Period: time.Minute}
+
+// take uses up one of the attempts that who has at what, or refuses.
+func (l *limits) take(ctx context.Context, what, who string, limit redis_rate.Limit) error {
 	var r *redis_rate.Result
 	_, err := l.cache.breaker.Execute(func() (_ []redis.Cmder, err error) {
 		patience, cancel := context.WithTimeout(ctx, cachePatience)
 		defer cancel()
-		r, err = l.shared.Allow(patience, l.cache.prefix+"limit:"+what+":"+who, redis_rate.Limit{Rate: half, Burst: half, Period: time.Minute})
+		r, err = l.shared.Allow(patience, l.cache.prefix+"limit:"+what+":"+who, limit)
 		return nil, err
 	})
 	switch {
 	case err != nil:
-		return l.takeOwn(what, who, perMinute)
+		return l.takeOwn(what, who, limit)
 	case r.Allowed == 0:
 		return model.ErrTooManyAttempts.After(max(time.Second, r.RetryAfter.Round(time.Second)))
 	}
@@ -47,9 +47,8 @@ func (l *limits) take(ctx context.Context, what, who string, perMinute int) erro
 }
 
 // takeOwn is take by this replica's own count, without a round trip.
-func (l *limits) takeOwn(what, who string, perMinute int) error {
-	half := max(1, perMinute/2)
-	if !l.own.take(what+":"+who, rate.Limit(float64(half)/60), half) {
+func (l *limits) takeOwn(what, who string, limit redis_rate.Limit) error {
+	if !l.own.take(what+":"+who, rate.Limit(float64(limit.Rate)/limit.Period.Seconds()), limit.Burst) {
 		return model.ErrTooManyAttempts
 	}
 	return nil

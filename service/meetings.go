@@ -302,7 +302,7 @@ func (s *Meetings) Exempt(ctx context.Context, actor *model.Actor, id uint64, in
 		if err != nil {
 			return nil, err
 		}
-		err = tx.Model(&model.RosterEntry{}).Where("activity_id = ? AND member_id = ?", id, in.MemberID).Updates(map[string]any{"exempt": in.Exemption, "exempt_reason": reason}).Error
+		err = tx.Model(&model.RosterEntry{}).Where("activity_id = ? AND member_id = ?", id, in.MemberID).Updates(map[string]any{"exempt": in.Exemption, "exempt_note": reason}).Error
 		if err != nil {
 			return nil, fmt.Errorf("exempt member %d: %w", in.MemberID, err)
 		}

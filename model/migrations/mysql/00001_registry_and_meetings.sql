@@ -142,7 +142,7 @@ CREATE TABLE roster_entries (
   group_id BIGINT UNSIGNED NULL,
   votes BOOLEAN NOT NULL,
   exempt VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
-  exempt_reason VARCHAR(200) NOT NULL,
+  exempt_note VARCHAR(200) NOT NULL,
   PRIMARY KEY (activity_id, member_id),
   KEY roster_entries_member (member_id, activity_id),
   CONSTRAINT roster_entries_to_activity FOREIGN KEY (activity_id) REFERENCES activities (id)

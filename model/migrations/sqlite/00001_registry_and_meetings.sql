@@ -144,7 +144,7 @@ CREATE TABLE roster_entries (
   group_id INTEGER NULL,
   votes BOOLEAN NOT NULL,
   exempt TEXT NOT NULL CHECK (length(exempt) <= 32),
-  exempt_reason TEXT NOT NULL CHECK (length(exempt_reason) <= 200),
+  exempt_note TEXT NOT NULL CHECK (length(exempt_note) <= 200),
   PRIMARY KEY (activity_id, member_id),
   FOREIGN KEY (activity_id) REFERENCES activities (id)
 );
