@@ -227,6 +227,7 @@ func record(tx *gorm.DB, history []model.SendDecision) error {
 func (s *Reminders) dial(ctx context.Context, c *call) {
 	msgID, err := s.platform.Deliver(ctx, c.openID, c.TemplateID, c.page, c.data)
 	c.msgID = msgID
+	faultPoint("after_wechat_call")
 	if err == nil {
 		return
 	}

@@ -32,6 +32,7 @@ var drills = []struct {
 	{"R6", "数据库被杀：只会暂时不可用，恢复后一条不丢", (*stage).database},
 	{"R7", "到存储的连接时断时慢：一条不丢，一条不多", (*stage).network},
 	{"R8", "逐个重启：没有一次签到失败", (*stage).rolling},
+	{"R9", "微信时好时坏、进程被杀、事件丢失：提醒一条不重，人人有结果", (*stage).reminders},
 	{"R13", "慢连接和大请求：别人照常签到", (*stage).hostile},
 	{"R20", "一边签到一边随时出故障：没有偏差，内存不涨", (*stage).soak},
 	{"R14", "日志和 Redis 的键里没有令牌和个人信息", (*stage).secrets},
