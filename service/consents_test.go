@@ -54,7 +54,7 @@ func TestOneTapCountsOnceWhoeverTellsOfItFirst(t *testing.T) {
 	})
 }
 
-const taps = 10
+const taps = 7
 
 // tapAll lets one person tap so often, and phone and platform each tell of
 // every tap twice, all at once. It returns how many taps were counted.
