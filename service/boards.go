@@ -66,6 +66,10 @@ type boardCopy struct {
 func boardKey(id uint64) string        { return "board:" + strconv.FormatUint(id, 10) }
 func boardVersionKey(id uint64) string { return "board-version:" + strconv.FormatUint(id, 10) }
 
+// treeVersionKey is that of the whole tree: a copy also keeps under whom its
+// organisation is.
+const treeVersionKey = "board-tree"
+
 // Show is the board of an activity for those who oversee its organisation. It
 // takes the token instead of the actor because session, board and version come
 // in one round trip.
@@ -73,23 +77,24 @@ func (s *Boards) Show(ctx context.Context, token string, id uint64) (*Board, err
 	// Asked before Redis is: a mark that goes away in between would leave a
 	// copy of before the change to be believed.
 	marked := s.isMarked(id)
-	actor, values, err := s.sessions.actorAnd(ctx, token, boardKey(id), boardVersionKey(id))
+	actor, values, err := s.sessions.actorAnd(ctx, token, boardKey(id), boardVersionKey(id), treeVersionKey)
 	if err != nil {
 		return nil, err
 	}
+	if actor.MemberID == 0 { // before anything is looked for: nobody unbound hears what there is
+		return nil, model.ErrNotBound
+	}
+	version := values[1] + "/" + values[2]
 	var c *boardCopy
 	if !marked {
-		c = s.warm(values[0], values[1])
+		c = s.warm(values[0], version)
 	}
 	if c == nil {
-		if c, err = s.make(ctx, id, values[1]); err != nil {
+		if c, err = s.make(ctx, id, version); err != nil {
 			return nil, err
 		}
 	}
-	switch {
-	case actor.MemberID == 0:
-		return nil, model.ErrNotBound
-	case !actor.Oversees(c.Line) || !c.Announced && !actor.Conducts(c.Line):
+	if !actor.Oversees(c.Line) || !c.Announced && !actor.Conducts(c.Line) {
 		if _, _, _, err := seen(s.db.WithContext(ctx), actor, id); err != nil {
 			return nil, err
 		}
@@ -172,6 +177,12 @@ func (s *Boards) count(ctx context.Context, id uint64) (*boardCopy, error) {
 func (s *Boards) changed(ctx context.Context, ids ...uint64) {
 	s.mark(ids)
 	s.announce(context.WithoutCancel(ctx), ids)
+}
+
+// treeMoved tells every replica that organisations have other superiors. Call
+// it after the commit.
+func (s *Boards) treeMoved(ctx context.Context) {
+	s.cache.bump(context.WithoutCancel(ctx), time.Hour, treeVersionKey)
 }
 
 // mark makes this replica count the boards anew from now on.

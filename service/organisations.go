@@ -16,6 +16,7 @@ import (
 // Organisations is the tree: who is under whom.
 type Organisations struct {
 	db       *gorm.DB
+	boards   *Boards
 	settings Settings
 	now      func() time.Time
 }
@@ -114,7 +115,7 @@ func (s *Organisations) Update(ctx context.Context, actor *model.Actor, id uint6
 		return nil, err
 	}
 	now := s.now()
-	return inTx(ctx, s.db, func(tx *gorm.DB) (*model.Organisation, error) {
+	o, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.Organisation, error) {
 		before, err := find[model.Organisation](tx, id, model.ErrNotFound)
 		if err != nil {
 			return nil, err
@@ -156,6 +157,10 @@ func (s *Organisations) Update(ctx context.Context, actor *model.Actor, id uint6
 		return &changed, auditBy(tx, now, actor, "update_organisation", "organisation", id, "ok",
 			map[string]any{"parent_before": o.ParentID, "parent": changed.ParentID, "kind_before": o.Kind, "kind": in.Kind})
 	})
+	if err == nil {
+		s.boards.treeMoved(ctx)
+	}
+	return o, err
 }
 
 // meetingsAbove is the branches of an organisation, held, and the upcoming

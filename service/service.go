@@ -97,7 +97,7 @@ func New(p Parts) *Services {
 	return &Services{
 		Sessions:      sessions,
 		Bindings:      &Bindings{db: p.DB, platform: p.Platform, sessions: sessions, seal: seal, limits: limits, settings: p.Settings, now: p.Now},
-		Organisations: &Organisations{db: p.DB, settings: p.Settings, now: p.Now},
+		Organisations: &Organisations{db: p.DB, boards: boards, settings: p.Settings, now: p.Now},
 		Members:       &Members{db: p.DB, sessions: sessions, seal: seal, settings: p.Settings, now: p.Now},
 		Posts:         &Posts{db: p.DB, sessions: sessions, settings: p.Settings, now: p.Now},
 		Imports:       &Imports{db: p.DB, sessions: sessions, seal: seal, settings: p.Settings, now: p.Now},
