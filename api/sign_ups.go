@@ -7,15 +7,15 @@ import (
 	"dangri/service"
 )
 
-// OfSlot is the path of everything about one slot, OfSignUp about one sign-up.
-type (
-	OfSlot struct {
-		SlotID uint64 `path:"slot_id" minimum:"1" maximum:"9007199254740991"`
-	}
-	OfSignUp struct {
-		SignUpID uint64 `path:"sign_up_id" minimum:"1" maximum:"9007199254740991"`
-	}
-)
+// OfSlot is the path of everything about one slot.
+type OfSlot struct {
+	SlotID uint64 `path:"slot_id" minimum:"1" maximum:"9007199254740991"`
+}
+
+// OfSignUp is the path of everything about one sign-up.
+type OfSignUp struct {
+	SignUpID uint64 `path:"sign_up_id" minimum:"1" maximum:"9007199254740991"`
+}
 
 type capacityRequest struct {
 	OfSlot

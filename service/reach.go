@@ -88,7 +88,7 @@ func (s *Reach) Forecast(ctx context.Context, actor *model.Actor, id uint64) (*R
 	}
 	out := &ReachForecast{Expected: len(people), Phone: []CallLine{}}
 	for _, p := range people {
-		reason := ""
+		var reason string
 		switch {
 		case p.AccountID == 0:
 			reason = callNotBound

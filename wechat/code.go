@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"context"
 	"image"
-	_ "image/jpeg"
-	_ "image/png"
+	_ "image/jpeg" // the forms that the platform
+	_ "image/png"  // draws codes in
 	"net/url"
 	"regexp"
 	"strings"

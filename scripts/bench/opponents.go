@@ -52,9 +52,9 @@ func floor(dsn, redisAddr string) (http.Handler, error) {
 	}
 	db.SetMaxOpenConns(databasePool)
 	db.SetMaxIdleConns(databasePool)
-	insert, err := db.Prepare(`INSERT INTO floor_attendances
+	insert, err := db.PrepareContext(context.Background(), `INSERT INTO floor_attendances
 		(activity_id, member_id, branch_id, status, provenance, at, location, guest, reason, nonce, fingerprint)
-		VALUES (?, ?, 1, 'present', 'scan', ?, 'not_given', 0, '', ?, '')`)
+		VALUES (?, ?, 1, 'present', 'scan', ?, 'not_given', 0, '', ?, '')`) //nolint:sqlclosecheck // it serves as long as the process
 	if err != nil {
 		return nil, fmt.Errorf("prepare: %w", err)
 	}
@@ -71,7 +71,7 @@ func floor(dsn, redisAddr string) (http.Handler, error) {
 			c.Status(http.StatusUnauthorized)
 			return
 		}
-		if _, err := insert.Exec(in.ActivityID, member, time.Now().UTC(), in.Nonce); err != nil {
+		if _, err := insert.ExecContext(c, in.ActivityID, member, time.Now().UTC(), in.Nonce); err != nil {
 			c.Status(http.StatusServiceUnavailable)
 			return
 		}

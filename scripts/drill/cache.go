@@ -163,7 +163,7 @@ func (s *stage) oldDump(ctx context.Context) error {
 func kept(ctx context.Context, client *redis.Client, key string) (string, error) {
 	found, err := client.Keys(ctx, "*:"+key).Result()
 	if err != nil || len(found) != 1 {
-		return "", fmt.Errorf("find %s in Redis: %d keys, %v", key, len(found), err)
+		return "", fmt.Errorf("find %s in Redis: %d keys, %w", key, len(found), err)
 	}
 	return client.Get(ctx, found[0]).Result()
 }

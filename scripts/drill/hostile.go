@@ -83,7 +83,7 @@ func (s *stage) dribble(ctx context.Context, address string, connections int, ho
 	var all sync.WaitGroup
 	for range connections {
 		all.Go(func() {
-			conn, err := net.DialTimeout("tcp", address, 5*time.Second)
+			conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", address)
 			if err != nil {
 				return
 			}

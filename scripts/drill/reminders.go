@@ -353,7 +353,7 @@ func (s *stage) compare(p *phones, first uint64, taps []int) error {
 	doubled, late, wrong, off, reachable, served := 0, 0, 0, 0, 0, 0
 	for _, r := range rows {
 		states[r.State]++
-		i := int(r.MemberID - 1) //nolint:gosec // people are numbered from zero
+		i := int(r.MemberID - 1)
 		got, err := p.messages(i)
 		if err != nil {
 			return err

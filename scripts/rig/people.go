@@ -189,7 +189,7 @@ func (m *Meeting) Codes(address string) (*Codes, error) {
 			Code string `json:"code"`
 		}
 		if err != nil || status != http.StatusOK || json.Unmarshal(body, &screen) != nil {
-			failed.Store(fmt.Errorf("code of branch %d: %d %s %v", b+1, status, body, err))
+			failed.Store(fmt.Errorf("code of branch %d: %d %s %w", b+1, status, body, err))
 		}
 		c.codes[b] = screen.Code
 	})

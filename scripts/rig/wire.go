@@ -3,6 +3,7 @@ package rig
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -37,7 +38,7 @@ func (w *Wire) Close() {
 // is good until the next call.
 func (w *Wire) Do(request []byte) (status int, body []byte, err error) {
 	if w.conn == nil {
-		if w.conn, err = net.DialTimeout("tcp", w.address, 5*time.Second); err != nil {
+		if w.conn, err = (&net.Dialer{Timeout: 5 * time.Second}).DialContext(context.Background(), "tcp", w.address); err != nil {
 			w.conn = nil
 			return 0, nil, fmt.Errorf("dial: %w", err)
 		}
