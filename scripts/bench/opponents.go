@@ -52,9 +52,10 @@ func floor(dsn, redisAddr string) (http.Handler, error) {
 	}
 	db.SetMaxOpenConns(databasePool)
 	db.SetMaxIdleConns(databasePool)
+	//nolint:sqlclosecheck // it serves as long as the process
 	insert, err := db.PrepareContext(context.Background(), `INSERT INTO floor_attendances
 		(activity_id, member_id, branch_id, status, provenance, at, location, guest, reason, nonce, fingerprint)
-		VALUES (?, ?, 1, 'present', 'scan', ?, 'not_given', 0, '', ?, '')`) //nolint:sqlclosecheck // it serves as long as the process
+		VALUES (?, ?, 1, 'present', 'scan', ?, 'not_given', 0, '', ?, '')`)
 	if err != nil {
 		return nil, fmt.Errorf("prepare: %w", err)
 	}
