@@ -91,7 +91,7 @@ func (s *Story) Play(ctx context.Context) error {
 	defer s.Clock.Go()
 	s.cast()
 	s.begin()
-	for _, chapter := range []func(context.Context) error{s.prepare, s.enrol, s.publish, s.opening, s.arriving, s.troubles, s.closing, s.sheet, s.comeBack} {
+	for _, chapter := range []func(context.Context) error{s.prepare, s.enrol, s.publish, s.reminding, s.opening, s.arriving, s.troubles, s.closing, s.sheet, s.comeBack} {
 		if err := chapter(ctx); err != nil {
 			return err
 		}
