@@ -94,7 +94,6 @@ func TestE3_ManyCancellationsAtOnceAreOneTransition(t *testing.T) {
 func TestE3_Control_WithoutTheLockOneCancellationIsSeveral(t *testing.T) {
 	onServer(t, func(t *testing.T, s *stage) {
 		m := s.aMeeting(1)
-		s.skipLocks()
 		other := &meeting{stage: s.replica(), secretary: m.secretary}
 		for round := range 40 {
 			m.id = m.publish(m.branch)
@@ -105,7 +104,7 @@ func TestE3_Control_WithoutTheLockOneCancellationIsSeveral(t *testing.T) {
 			}
 		}
 		t.Error("forty rounds without the lock and never two transitions: this test cannot see the race")
-	})
+	}, skipLocks)
 }
 
 // cancelAtOnce cancels the activity eight times at the same moment on two
@@ -377,7 +376,6 @@ func TestNoEditIsLostWhenManyEditAtOnce(t *testing.T) {
 func TestControl_WithoutTheLockAnEditIsLost(t *testing.T) {
 	onServer(t, func(t *testing.T, s *stage) {
 		m := s.aMeeting(1)
-		s.skipLocks()
 		other := &meeting{stage: s.replica(), branch: m.branch, secretary: m.secretary}
 		for round := range 40 {
 			if accepted, _ := m.editAtOnce(other, m.show().Version); accepted > 1 {
@@ -386,7 +384,7 @@ func TestControl_WithoutTheLockAnEditIsLost(t *testing.T) {
 			}
 		}
 		t.Error("forty rounds without the lock and no edit was lost: this test cannot see the race")
-	})
+	}, skipLocks)
 }
 
 // editAtOnce edits the activity eight times at the same moment on two

@@ -39,10 +39,10 @@ func eachStage(t *testing.T, test func(t *testing.T, s *stage), options ...trial
 
 // onServer is eachStage on MySQL and Redis alone, for the controls of races:
 // SQLite lets writers through one by one and so hides what they must show.
-func onServer(t *testing.T, test func(t *testing.T, s *stage)) {
+func onServer(t *testing.T, test func(t *testing.T, s *stage), options ...trial.Option) {
 	t.Helper()
 	t.Parallel()
-	w := trial.New(t, trial.MySQL)
+	w := trial.New(t, trial.MySQL, options...)
 	test(t, &stage{World: w, t: t, url: listen(t, w, w.Services)})
 }
 
