@@ -43,7 +43,8 @@ func file[In any](r *router, path, id, summary, contentType string, e endpoint[I
 // tagOf groups the endpoints in the documentation.
 func tagOf(path string) string {
 	switch {
-	case strings.HasPrefix(path, "/v1/service-"), strings.HasPrefix(path, "/v1/sign-ups"), strings.HasPrefix(path, "/v1/communities"), strings.HasPrefix(path, "/v1/community-"), path == "/v1/me/sign-ups":
+	case strings.HasPrefix(path, "/v1/service-"), strings.HasPrefix(path, "/v1/sign-ups"), strings.HasPrefix(path, "/v1/communities"), strings.HasPrefix(path, "/v1/community-"),
+		strings.HasPrefix(path, "/v1/household-"), strings.HasPrefix(path, "/v1/hour-objections"), path == "/v1/me/sign-ups", strings.Contains(path, "/service-"):
 		return "服务"
 	case strings.HasPrefix(path, "/v1/sessions"), strings.HasPrefix(path, "/v1/me"), path == "/v1/home":
 		return "我"

@@ -25,6 +25,7 @@ func pages(engine *gin.Engine) {
 	}
 	engine.GET("/", page(indexPage))
 	engine.GET("/c/:code", page(scanPage))
+	engine.GET("/s/:code", page(scanPage))
 	engine.GET("/favicon.ico", func(g *gin.Context) { g.Status(http.StatusNoContent) })
 	docs := v5emb.NewHandlerWithConfig(swgui.Config{Title: "党日 API", SwaggerJSON: "/openapi.json", BasePath: "/docs/", HideCurl: true})
 	engine.GET("/docs/*any", gin.WrapH(docs))

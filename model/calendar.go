@@ -40,3 +40,48 @@ type CalendarDay struct {
 	Working bool   `json:"working"`
 	Name    string `json:"name"`
 }
+
+// Refusals of calendars.
+var (
+	ErrRule           = &Error{Kind: Invalid, Code: "rule", Message: "重复规则不对，应如 FREQ=MONTHLY;BYMONTHDAY=15 或 FREQ=WEEKLY;BYDAY=SA"}
+	ErrCalendarNone   = &Error{Kind: NotFound, Code: "calendar_not_found", Message: "这个服务日没有设为定期重复"}
+	ErrPatternRepeats = &Error{Kind: Conflict, Code: "pattern_repeats", Message: "这个服务日本身就是定期生成的，请在最初的那一天上设置"}
+)
+
+// Weekend says whether the day is a Saturday or Sunday.
+func (d Day) Weekend() bool {
+	t, err := time.Parse(time.DateOnly, string(d))
+	return err == nil && (t.Weekday() == time.Saturday || t.Weekday() == time.Sunday)
+}
+
+// Add is the day so many days later.
+func (d Day) Add(days int) Day {
+	t, err := time.Parse(time.DateOnly, string(d))
+	if err != nil {
+		return d
+	}
+	return Day(t.AddDate(0, 0, days).Format(time.DateOnly))
+}
+
+// longestShift is how far a day is moved at most; the longest holidays are ten days.
+const longestShift = 31
+
+// Place is the day on which a fixed service day of the rule's day is held;
+// empty where it is left out. A public holiday, or a weekend day that is
+// worked, does not fit; the day moves to the next one of its own kind, weekday
+// or weekend, that does. Special says whether a day is one of those.
+func (s Shift) Place(d Day, special func(Day) bool) Day {
+	step := map[Shift]int{ShiftLater: 1, ShiftEarlier: -1}[s]
+	switch {
+	case s == ShiftNone || !special(d):
+		return d
+	case step == 0:
+		return ""
+	}
+	for n := 1; n <= longestShift; n++ {
+		if to := d.Add(n * step); to.Weekend() == d.Weekend() && !special(to) {
+			return to
+		}
+	}
+	return ""
+}

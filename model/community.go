@@ -41,3 +41,7 @@ func (a *Actor) Liaises(line Line) bool {
 	}
 	return a.holds([]PostKind{CommunityLiaison, Secretary}, line[:1]) || a.Administers(line)
 }
+
+// KeepsHouseholds says whether the actor is the secretary of the branch at the
+// start of the line, who alone sees the households that its members care for.
+func (a *Actor) KeepsHouseholds(line Line) bool { return a.holds([]PostKind{Secretary}, line.home()) }

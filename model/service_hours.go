@@ -118,3 +118,29 @@ type HouseholdVisit struct {
 	CreatedAt   time.Time
 	Once        `gorm:"embedded"`
 }
+
+// Refusals of the ledger of service hours.
+var (
+	ErrObjectionLate     = &Error{Kind: Conflict, Code: "objection_late", Message: "提出异议的期限已过，请联系党支部书记"}
+	ErrObjectionNotFound = &Error{Kind: NotFound, Code: "objection_not_found", Message: "没有这条异议，请刷新后再试"}
+	ErrObjectionAnswered = &Error{Kind: Conflict, Code: "objection_answered", Message: "这条异议已经答复"}
+	ErrOwnObjection      = &Error{Kind: Forbidden, Code: "own_objection", Message: "自己提出的异议请由别人答复"}
+	ErrPairingNotFound   = &Error{Kind: NotFound, Code: "pairing_not_found", Message: "没有这条结亲记录，请刷新后再试"}
+	ErrVisitNotFound     = &Error{Kind: NotFound, Code: "visit_not_found", Message: "没有这条走访记录，请刷新后再试"}
+	ErrVisitDay          = &Error{Kind: Invalid, Code: "visit_day", Message: "走访日期应在结亲期间内，且不晚于今天"}
+	ErrOwnVisit          = &Error{Kind: Forbidden, Code: "own_visit", Message: "自己的走访请由书记或别的委员确认"}
+)
+
+// objectionLife is how long after the settlement a member may object.
+const objectionLife = 15 * 24 * time.Hour
+
+// Object says whether the member may object at now to what is on record.
+func (u *SlotSignUp) Object(now time.Time) error {
+	switch {
+	case u.SettledAt == nil:
+		return ErrNotSettled
+	case !now.Before(u.SettledAt.Add(objectionLife)):
+		return ErrObjectionLate.With("until", u.SettledAt.Add(objectionLife))
+	}
+	return nil
+}

@@ -199,3 +199,104 @@ type ServiceNotice struct {
 	At       time.Time
 	NotAfter time.Time
 }
+
+// Refusals of the service day itself.
+var (
+	ErrSignUpRequired = &Error{Kind: Conflict, Code: "signup_required", Message: "您没有报名这个服务日的岗位，请先报名，或找社区联络员"}
+	ErrNotArrivedYet  = &Error{Kind: Conflict, Code: "not_arrived", Message: "您还没有签到，请先签到；确实到了请联络员补记"}
+	ErrStayLonger     = &Error{Kind: Conflict, Code: "stay_longer", Message: "现在离开不计服务时长；要走请再确认一次"}
+	ErrNotOver        = &Error{Kind: Conflict, Code: "not_over", Message: "服务还没有结束，结束后再确认时长"}
+	ErrNotSettled     = &Error{Kind: Conflict, Code: "not_settled", Message: "社区还没有确认这次服务的时长"}
+	ErrNoAbsence      = &Error{Kind: Conflict, Code: "no_absence", Message: "这次服务没有被记为未到"}
+)
+
+// How long before the start of a slot its check-in opens, and how long after
+// its end one may still check out.
+const (
+	serviceEarly = 30 * time.Minute
+	serviceLate  = 2 * time.Hour
+)
+
+// Here says whether the day's code may be used for the slot at now.
+func (s *ServiceSlot) Here(now time.Time) bool {
+	return !now.Before(s.StartsAt.Add(-serviceEarly)) && now.Before(s.EndsAt.Add(serviceLate))
+}
+
+// Arrive says whether the member, who has the seat, may be checked in at now,
+// from half an hour before the start up to the end. Again is true for who is
+// there already: the first time stands.
+func (u *SlotSignUp) Arrive(d *ServiceDay, s *ServiceSlot, now time.Time) (again bool, err error) {
+	switch {
+	case u.State != Seated:
+		return false, ErrSignUpRequired
+	case u.ArrivedAt != nil:
+		return true, nil
+	case d.Status != Published:
+		return false, d.Allow(Published)
+	case now.Before(s.StartsAt.Add(-serviceEarly)):
+		return false, ErrNotOpenYet.With("opens_at", s.StartsAt.Add(-serviceEarly))
+	case !now.Before(s.EndsAt):
+		return false, ErrCheckInClosed.With("closed_at", s.EndsAt)
+	}
+	return false, nil
+}
+
+// Depart says whether the member may be checked out at now, up to two hours
+// after the end. Whoever would leave too early for any hours is told so before,
+// with the moment from which they count, and may leave anyway.
+func (u *SlotSignUp) Depart(d *ServiceDay, s *ServiceSlot, anyway bool, now time.Time) error {
+	switch {
+	case u.State != Seated:
+		return ErrSignUpRequired
+	case u.ArrivedAt == nil:
+		return ErrNotArrivedYet
+	case d.Status != Published:
+		return d.Allow(Published)
+	case !now.Before(s.EndsAt.Add(serviceLate)):
+		return ErrCheckInClosed.With("closed_at", s.EndsAt.Add(serviceLate))
+	case now.Before(u.CountsFrom(d, s)) && !anyway:
+		return ErrStayLonger.With("counts_from", u.CountsFrom(d, s))
+	}
+	return nil
+}
+
+// CountsFrom is how long one who has arrived must stay for the service to
+// count: the day's minimum, and never longer than the slot.
+func (u *SlotSignUp) CountsFrom(d *ServiceDay, s *ServiceSlot) time.Time {
+	from := s.StartsAt
+	if u.ArrivedAt.After(from) {
+		from = *u.ArrivedAt
+	}
+	from = from.Add(time.Duration(d.MinimumMinutes) * time.Minute)
+	if from.After(s.EndsAt) {
+		return s.EndsAt
+	}
+	return from
+}
+
+// Served is the minutes that the presence on record is worth, and how they are
+// known. Only time within the slot counts, and none below the minimum. Who was
+// not checked out counts up to the end, as known by the arrival only.
+func (u *SlotSignUp) Served(d *ServiceDay, s *ServiceSlot) (minutes int, p HoursProvenance) {
+	if u.ArrivedAt == nil {
+		return 0, Attested
+	}
+	from, until := *u.ArrivedAt, s.EndsAt
+	if from.Before(s.StartsAt) {
+		from = s.StartsAt
+	}
+	p = ScannedInOnly
+	if u.LeftAt != nil {
+		p = ScannedInAndOut
+		if u.LeftAt.Before(until) {
+			until = *u.LeftAt
+		}
+	}
+	if u.ArrivedBy == ByTick || u.LeftBy == ByTick {
+		p = Attested
+	}
+	if until.Before(u.CountsFrom(d, s)) {
+		return 0, p
+	}
+	return int(until.Sub(from) / time.Minute), p
+}

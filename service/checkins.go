@@ -130,10 +130,10 @@ func (s *CheckIns) arrive(ctx context.Context, actor *model.Actor, in CheckInInp
 		if err != nil {
 			return nil, s.wrongCode(ctx, actor, err)
 		}
-		if in.ActivityID != 0 && in.ActivityID != scanned.activityID {
+		if in.ActivityID != 0 && in.ActivityID != scanned.id {
 			return nil, model.ErrWrongActivity
 		}
-		a.scanned, a.activity = &scanned, scanned.activityID
+		a.scanned, a.activity = &scanned, scanned.id
 	case in.ActivityID == 0:
 		return nil, model.BadField("activity_id", "请在活动页面里输入签到码")
 	default:

@@ -27,26 +27,40 @@ const macSize = 12
 // moment it changes. It is at most 32 characters of [0-9a-zA-Z._-], so it fits
 // the scene of a mini-program code. Every screen shows the same one.
 func (c codes) screen(activityID uint64, epoch uint32, now time.Time) (code string, changes time.Time) {
+	return c.rotating("screen", activityID, epoch, now)
+}
+
+// service is screen for a service day. Neither code counts in place of the other.
+func (c codes) service(dayID uint64, epoch uint32, now time.Time) (code string, changes time.Time) {
+	return c.rotating("service", dayID, epoch, now)
+}
+
+func (c codes) rotating(purpose string, id uint64, epoch uint32, now time.Time) (code string, changes time.Time) {
 	issued := now.Truncate(c.settings.CodeStep)
-	body := join36(activityID, uint64(epoch), uint64(issued.Unix()))
-	return body + "." + mac(c.key, "screen", body)[:macSize], issued.Add(c.settings.CodeStep)
+	body := join36(id, uint64(epoch), uint64(issued.Unix()))
+	return body + "." + mac(c.key, purpose, body)[:macSize], issued.Add(c.settings.CodeStep)
 }
 
 // screenCode is a screen code whose signature holds.
 type screenCode struct {
-	activityID uint64
-	epoch      uint32
-	issued     time.Time
+	id     uint64 // of the activity or service day
+	epoch  uint32
+	issued time.Time
 }
 
 // readScreen takes a screen code apart and proves its signature; whether it is
 // still fresh is another question.
-func (c codes) readScreen(code string) (screenCode, error) {
-	n, ok := c.read("screen", code, 3)
+func (c codes) readScreen(code string) (screenCode, error) { return c.readRotating("screen", code) }
+
+// readService is readScreen for the code of a service day.
+func (c codes) readService(code string) (screenCode, error) { return c.readRotating("service", code) }
+
+func (c codes) readRotating(purpose, code string) (screenCode, error) {
+	n, ok := c.read(purpose, code, 3)
 	if !ok || n[1] > 1<<32-1 || n[2] > 1<<40 {
 		return screenCode{}, model.ErrCodeInvalid
 	}
-	return screenCode{activityID: n[0], epoch: uint32(n[1]), issued: time.Unix(int64(n[2]), 0).UTC()}, nil
+	return screenCode{id: n[0], epoch: uint32(n[1]), issued: time.Unix(int64(n[2]), 0).UTC()}, nil
 }
 
 // freshAt says whether the code counts for the activity at now: it was issued

@@ -59,7 +59,7 @@ func TestB21_EveryScreenShowsTheSameCodeAndNoneOfTheFuture(t *testing.T) {
 		now := tuesday.Add(time.Duration(rapid.Int64Range(0, int64(365*24*time.Hour)).Draw(t, "after"))).Truncate(time.Millisecond)
 		code, changes := c.screen(7, 3, now)
 		read, err := c.readScreen(code)
-		if err != nil || read.activityID != 7 || read.epoch != 3 || read.issued.After(now) {
+		if err != nil || read.id != 7 || read.epoch != 3 || read.issued.After(now) {
 			t.Fatalf("at %v: %+v, %v", now, read, err)
 		}
 		if !changes.After(now) || changes.Sub(now) > c.settings.CodeStep {

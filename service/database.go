@@ -155,8 +155,11 @@ func find[T any](tx *gorm.DB, id uint64, missing error) (*T, error) {
 
 // lock is find that also holds the row until the transaction ends.
 func lock[T any](tx *gorm.DB, id uint64, missing error) (*T, error) {
-	return find[T](tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}), id, missing)
+	return find[T](tx.Clauses(forUpdate), id, missing)
 }
+
+// forUpdate holds the rows that are read until the transaction ends.
+var forUpdate = clause.Locking{Strength: clause.LockingStrengthUpdate}
 
 // errNoConnection is a connection that did not come about. The driver has
 // errors of its own for one that breaks while it is made.
@@ -170,7 +173,7 @@ func StoreAway(err error) bool {
 	}
 	if errors.Is(err, errNoConnection) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, sql.ErrConnDone) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, sqlite3.BUSY) || errors.Is(err, sqlite3.FULL) || errors.Is(err, sqlite3.IOERR) || errors.Is(err, sqlite3.READONLY) {
+		errors.Is(err, sqlite3.BUSY) || errors.Is(err, sqlite3.INTERRUPT) || errors.Is(err, sqlite3.FULL) || errors.Is(err, sqlite3.IOERR) || errors.Is(err, sqlite3.READONLY) {
 		return true
 	}
 	var network net.Error

@@ -77,6 +77,11 @@ type Services struct {
 	Communities   *Communities
 	ServiceDays   *ServiceDays
 	SignUps       *SignUps
+	Calendars     *Calendars
+	Presences     *Presences
+	Hours         *Hours
+	Feedback      *Feedback
+	Households    *Households
 	Health        *Health
 
 	run []func(context.Context) error
@@ -93,6 +98,7 @@ func New(p Parts) *Services {
 	boards := &Boards{db: p.DB, cache: cache, sessions: sessions, now: p.Now}
 	checkIns := newCheckIns(p, codes, limits, boards)
 	reminders := newReminders(p)
+	calendars := &Calendars{db: p.DB, settings: p.Settings, now: p.Now}
 	signUps := &SignUps{db: p.DB, settings: p.Settings, now: p.Now}
 	return &Services{
 		Sessions:      sessions,
@@ -113,8 +119,13 @@ func New(p Parts) *Services {
 		Communities:   &Communities{db: p.DB, settings: p.Settings, now: p.Now},
 		ServiceDays:   &ServiceDays{db: p.DB, platform: p.Platform, settings: p.Settings, now: p.Now},
 		SignUps:       signUps,
+		Calendars:     calendars,
+		Presences:     &Presences{db: p.DB, codes: codes, checkIns: checkIns, settings: p.Settings, now: p.Now},
+		Hours:         &Hours{db: p.DB, settings: p.Settings, now: p.Now},
+		Feedback:      &Feedback{db: p.DB, settings: p.Settings, now: p.Now},
+		Households:    &Households{db: p.DB, seal: seal, settings: p.Settings, now: p.Now},
 		Health:        &Health{db: p.DB, cache: cache},
-		run:           []func(context.Context) error{sessions.watchChanges, checkIns.commitArrivals, reminders.keepSending, signUps.tendLines},
+		run:           []func(context.Context) error{sessions.watchChanges, checkIns.commitArrivals, reminders.keepSending, signUps.tendLines, calendars.keepExtending},
 	}
 }
 

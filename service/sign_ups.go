@@ -78,12 +78,8 @@ func (s *SignUps) Create(ctx context.Context, actor *model.Actor, slotID uint64,
 	if err != nil {
 		return nil, err
 	}
-	request := model.SeatRequest{Day: *day, Slot: *slot, Registered: true, Insists: true}
-	if err := request.Admit(wish.at); err != nil {
+	if err := passing(day, slot, wish); err != nil {
 		return nil, err
-	}
-	if !in.OrWait && slot.Taken >= slot.Capacity {
-		return nil, model.ErrSlotFull.With("waiting", slot.Waiting)
 	}
 	out, err := inTx(ctx, s.db, func(tx *gorm.DB) (*SignedUp, error) {
 		if _, err := lock[model.Member](tx, wish.memberID, model.ErrNotBound); err != nil {
@@ -109,6 +105,19 @@ type WaitInput struct {
 // caller has it.
 func (s *SignUps) Wait(ctx context.Context, actor *model.Actor, slotID uint64, in WaitInput) (*SignedUp, error) {
 	return s.Create(ctx, actor, slotID, SignUpInput{Nonce: in.Nonce, Insist: in.Insist, OrWait: true})
+}
+
+// passing refuses what anybody who looks can see to be in vain, before anything
+// is held: when thousands come for the same seats, most are answered by it.
+func passing(day *model.ServiceDay, slot *model.ServiceSlot, w wish) error {
+	anybody := model.SeatRequest{Day: *day, Slot: *slot, Registered: true}
+	if err := anybody.Admit(w.at); err != nil {
+		return err
+	}
+	if !w.orWait && slot.Taken >= slot.Capacity {
+		return model.ErrSlotFull.With("waiting", slot.Waiting)
+	}
+	return nil
 }
 
 func answerSignUp(db *gorm.DB, u *model.SlotSignUp, err error) (*SignedUp, error) {
@@ -153,20 +162,24 @@ func earlier(tx *gorm.DB, w wish) (*model.SlotSignUp, error) {
 	return nil, nil
 }
 
-// openSlot is a slot of a published service day, with the day.
+// openSlot is a slot of a published service day, with what a sign-up must know
+// of the day.
 func openSlot(tx *gorm.DB, slotID uint64) (*model.ServiceDay, *model.ServiceSlot, error) {
-	slot, err := find[model.ServiceSlot](tx, slotID, model.ErrSlotNotFound)
-	if err != nil {
-		return nil, nil, err
+	var rows []struct {
+		model.ServiceSlot
+		Day model.ServiceDay `gorm:"embedded;embeddedPrefix:d_"`
 	}
-	day, err := find[model.ServiceDay](tx, slot.ServiceDayID, model.ErrSlotNotFound)
+	err := tx.Table("service_slots s").
+		Select("s.*, d.id AS d_id, d.community_id AS d_community_id, d.status AS d_status, d.published_at AS d_published_at, "+
+			"d.sign_up_until AS d_sign_up_until, d.registered_only AS d_registered_only, d.refuse_overlap AS d_refuse_overlap").
+		Joins("JOIN service_days d ON d.id = s.service_day_id").Where("s.id = ?", slotID).Limit(1).Scan(&rows).Error
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("find slot %d: %w", slotID, err)
 	}
-	if !day.Announced() {
+	if len(rows) == 0 || !rows[0].Day.Announced() {
 		return nil, nil, model.ErrSlotNotFound
 	}
-	return day, slot, nil
+	return &rows[0].Day, &rows[0].ServiceSlot, nil
 }
 
 // admit gives the member, whose row is held, a seat or a place in line.
@@ -174,7 +187,14 @@ func (s *SignUps) admit(tx *gorm.DB, w wish) (*SignedUp, error) {
 	if u, err := earlier(tx, w); err != nil || u != nil {
 		return answerSignUp(tx, u, err)
 	}
-	request, err := s.request(tx, w.slotID, w.memberID)
+	day, slot, err := openSlot(tx, w.slotID)
+	if err != nil {
+		return nil, err
+	}
+	if err := passing(day, slot, w); err != nil {
+		return nil, err
+	}
+	request, err := s.request(tx, day, slot, w.memberID)
 	if err != nil {
 		return nil, err
 	}
@@ -206,11 +226,7 @@ func (s *SignUps) admit(tx *gorm.DB, w wish) (*SignedUp, error) {
 }
 
 // request reads what decides whether the member may have a seat in the slot.
-func (s *SignUps) request(tx *gorm.DB, slotID, memberID uint64) (*model.SeatRequest, error) {
-	day, slot, err := openSlot(tx, slotID)
-	if err != nil {
-		return nil, err
-	}
+func (s *SignUps) request(tx *gorm.DB, day *model.ServiceDay, slot *model.ServiceSlot, memberID uint64) (*model.SeatRequest, error) {
 	r := &model.SeatRequest{Day: *day, Slot: *slot}
 	if day.RegisteredOnly {
 		on := model.DayOf(slot.StartsAt, s.settings.Zone)
@@ -225,9 +241,9 @@ func (s *SignUps) request(tx *gorm.DB, slotID, memberID uint64) (*model.SeatRequ
 		}
 	}
 	var services, meetings []model.Commitment
-	err = tx.Table("slot_sign_ups u").Select("d.title, s.starts_at, s.ends_at").
+	err := tx.Table("slot_sign_ups u").Select("d.title, s.starts_at, s.ends_at").
 		Joins("JOIN service_slots s ON s.id = u.slot_id").Joins("JOIN service_days d ON d.id = s.service_day_id").
-		Where("u.member_id = ? AND u.live = ? AND u.state IN ? AND u.slot_id <> ?", memberID, true, holding, slotID).
+		Where("u.member_id = ? AND u.live = ? AND u.state IN ? AND u.slot_id <> ?", memberID, true, holding, slot.ID).
 		Where("s.starts_at < ? AND s.ends_at > ?", slot.EndsAt, slot.StartsAt).Scan(&services).Error
 	if err == nil {
 		err = tx.Table("roster_entries r").Select("a.title, a.starts_at, a.ends_at").Joins("JOIN activities a ON a.id = r.activity_id").
@@ -516,7 +532,11 @@ func (s *SignUps) AnswerOffer(ctx context.Context, actor *model.Actor, id uint64
 			}
 			return signedUp(tx, u)
 		}
-		request, err := s.request(tx, u.SlotID, u.MemberID)
+		day, _, err := openSlot(tx, u.SlotID)
+		if err != nil {
+			return nil, err
+		}
+		request, err := s.request(tx, day, slot, u.MemberID)
 		if err != nil {
 			return nil, err
 		}
