@@ -89,8 +89,8 @@ func (s *stage) undisturbed(o *outcome, while string) {
 			refused = append(refused, fmt.Sprint(a.Status, " ", a.Code, " ", a.Error))
 		}
 	}
-	p99 := percentile(o.waits, 99)
-	s.check(len(refused) == 0 && p99 <= withoutRedis, "%s：%d 人都一次签上，99%% 在 %v 内（应在 %v 内）；没签上的 %s", while, len(o.waits), p99, withoutRedis, some(refused))
+	s.check(len(refused) == 0, "%s：%d 人都一次签上；没签上的 %s", while, len(o.waits), some(refused))
+	s.soon(o, withoutRedis, while)
 }
 
 // oldDump ends a session and lets people check in, then puts Redis back to the

@@ -30,6 +30,7 @@ const patience = 30 * time.Second
 
 // outcome is what became of a crowd.
 type outcome struct {
+	start      time.Time
 	tries      []attempt
 	waits      []time.Duration // from the first try to the final answer
 	unfinished []int           // who never had one
@@ -37,7 +38,7 @@ type outcome struct {
 
 // and is both outcomes as one.
 func (o *outcome) and(more *outcome) *outcome {
-	return &outcome{tries: slices.Concat(o.tries, more.tries), waits: slices.Concat(o.waits, more.waits),
+	return &outcome{start: o.start, tries: slices.Concat(o.tries, more.tries), waits: slices.Concat(o.waits, more.waits),
 		unfinished: slices.Concat(o.unfinished, more.unfinished)}
 }
 
@@ -50,10 +51,10 @@ var client = &http.Client{
 // given up.
 func (s *stage) arrive(ctx context.Context, c crowd) *outcome {
 	_, mark := s.history.attempts(0)
-	out := &outcome{}
+	start := time.Now()
+	out := &outcome{start: start}
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	start := time.Now()
 	for n, person := range c.people {
 		select {
 		case <-ctx.Done():

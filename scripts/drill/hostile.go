@@ -71,8 +71,8 @@ func (s *stage) hostile(ctx context.Context) error {
 	s.check(stillHeld[1] == 0, "只发半个正文的 %d 个连接，%v 内都被断开：还占着 %d 个", slowConnections/2, holdOut, stillHeld[1])
 	s.check(refused.Load() == 24, "24 个 64 MiB 的请求都被拒绝：%d 个，最多收下 %d KiB", refused.Load(), swallowed.Load()>>10)
 	s.check(peak-before < swelling, "内存最多涨了 %d MiB（应在 %d MiB 内）", (peak-before)>>20, swelling>>20)
-	p0, p1 := percentile(calm.waits, 99), percentile(busy.waits, 99)
-	s.check(p1 <= max(2*p0, p0+20*time.Millisecond), "别人照常签到：99%% 在 %v 内，平时 %v（应不超过两倍）", p1, p0)
+	usual := percentile(calm.waits, 99)
+	s.soon(busy, max(2*usual, usual+quiet), fmt.Sprintf("别人照常签到，平时 99%% 在 %v 内", usual))
 	return s.settle(ctx, busy.and(calm))
 }
 

@@ -109,6 +109,8 @@ type ground struct {
 	town    *rig.Town
 	product rig.Program
 	self    string
+	noise   noise
+	closers []func()
 }
 
 func open(ctx context.Context, dir string, long bool) (*ground, error) {
@@ -120,6 +122,7 @@ func open(ctx context.Context, dir string, long bool) (*ground, error) {
 	if g.stores, err = rig.OpenStores(ctx, "dangri_drill"); err != nil {
 		return nil, err
 	}
+	g.closers = append(g.closers, g.stores.Close)
 	if !g.stores.Own() {
 		return nil, fmt.Errorf("演练要杀死存储，只能用 scripts/stores.sh 自己启动的")
 	}
@@ -130,8 +133,19 @@ func open(ctx context.Context, dir string, long bool) (*ground, error) {
 	if long {
 		branches = 2000
 	}
-	g.town, err = rig.Found(ctx, g.stores.DB, branches, 50, 0)
-	return g, err
+	if g.town, err = rig.Found(ctx, g.stores.DB, branches, 50, 0); err != nil {
+		return nil, err
+	}
+	end, err := g.noise.listen(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listen for noise: %w", err)
+	}
+	g.closers = append(g.closers, end)
+	return g, nil
 }
 
-func (g *ground) close() { g.stores.Close() }
+func (g *ground) close() {
+	for _, f := range slices.Backward(g.closers) {
+		f()
+	}
+}
