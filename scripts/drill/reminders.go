@@ -119,7 +119,10 @@ func (s *stage) reminders(ctx context.Context) error {
 	if err := s.compare(p, first, allowed); err != nil {
 		return err
 	}
-	return s.speed(ctx, p, people)
+	if err := s.speed(ctx, p, people); err != nil {
+		return err
+	}
+	return s.backlog(ctx, first)
 }
 
 // reportTo lets the simulator report to a replica that serves.
@@ -205,10 +208,10 @@ func (p *phones) messages(person int) (all []sim.Message, err error) {
 // gone out, and loses, delays and doubles events.
 func (p *phones) arm(people int) error {
 	for _, f := range []map[string]any{
-		{"endpoint": sendEndpoint, "kind": sim.Code, "code": -1, "rate": 0.18},
-		{"endpoint": sendEndpoint, "kind": sim.Reset, "done": true, "rate": 0.05},
-		{"endpoint": sendEndpoint, "kind": sim.Reset, "rate": 0.04},
-		{"endpoint": sendEndpoint, "kind": sim.HTML, "rate": 0.03},
+		{"endpoint": sendEndpoint, "kind": sim.Code, "code": -1, "rate": 0.21},
+		{"endpoint": sendEndpoint, "kind": sim.Reset, "done": true, "rate": 0.04},
+		{"endpoint": sendEndpoint, "kind": sim.Reset, "rate": 0.03},
+		{"endpoint": sendEndpoint, "kind": sim.HTML, "rate": 0.02},
 		{"endpoint": sendEndpoint, "kind": sim.Empty, "done": true, "rate": 0.02},
 		{"endpoint": sendEndpoint, "kind": sim.Slow, "done": true, "rate": 0.02, "delay": "6s"},
 		{"endpoint": sendEndpoint, "kind": sim.Code, "code": 40001, "count": people / 100},
@@ -273,7 +276,7 @@ func (s *stage) allow(ctx context.Context, p *phones, people int) (taps []int, e
 	for i := range taps {
 		switch {
 		case i%10 == 9:
-		case i%25 == 1:
+		case i%50 == 1:
 			taps[i] = 2
 		default:
 			taps[i] = 1
@@ -425,6 +428,43 @@ func (s *stage) speed(ctx context.Context, p *phones, people int) error {
 	}
 	rate := float64(taps) / span.Ended.Sub(span.Began).Seconds()
 	s.check(rate >= 200, "两个进程每秒发出 %.0f 条", rate)
+	return nil
+}
+
+// backlog lets the senders work through a hundred thousand rows and looks at
+// their memory meanwhile.
+func (s *stage) backlog(ctx context.Context, activity uint64) error {
+	const rows, round = 100_000, 10_000
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	old := make([]model.Reminder, round)
+	var settled, highest, lowest int64
+	for r := range rows / round {
+		for i := range old {
+			due := now.Add(-time.Hour - time.Duration(r)*time.Second)
+			old[i] = model.Reminder{ActivityID: activity, MemberID: uint64(i + 1), Kind: model.DayBefore, Purpose: model.ActivityReminder, //nolint:gosec // counted from zero
+				DueAt: due, NotAfter: due.Add(time.Minute), StartsAt: now, State: model.Queued, NextAt: due, LeaseUntil: due, CreatedAt: due}
+		}
+		if err := s.stores.DB.CreateInBatches(old, 1000).Error; err != nil {
+			return fmt.Errorf("seed reminders: %w", err)
+		}
+		err := rig.Until(ctx, 2*time.Minute, "the queue is empty again", func() bool {
+			err := s.stores.DB.Model(&model.Reminder{}).Where("kind = ? AND state IN ?", model.DayBefore, []model.ReminderState{model.Expired, model.Withdrawn}).Count(&settled).Error
+			return err == nil && settled == int64((r+1)*round)
+		})
+		if err != nil {
+			return err
+		}
+		for _, replica := range s.replicas {
+			if p := replica.running(); p != nil && r > 0 { // the first round warms up
+				rss := rig.RSS(p.Pid())
+				highest = max(highest, rss)
+				if lowest == 0 || rss < lowest {
+					lowest = rss
+				}
+			}
+		}
+	}
+	s.check(highest-lowest < 64<<20, "处理 %d 条，内存在 %d 到 %d MB 之间", settled, lowest>>20, highest>>20)
 	return nil
 }
 
