@@ -208,6 +208,61 @@ var accessTable = []access{
 	{"cancelSignUp", false, signUp(model.Seated, "/cancellation", body{"reason": "另有安排"}), [roles]int{401, 403, 404, 404, 200, 200, 404, 200, 200, 404, 404}, nil},
 	{"leaveWaitingList", false, signUp(model.Waiting, "/withdrawal", nil), [roles]int{401, 403, 404, 404, 404, 404, 404, 404, 404, 404, 404}, nil},
 	{"answerOffer", false, signUp(model.Offered, "/answer", body{"accept": true}), [roles]int{401, 403, 404, 404, 404, 404, 404, 404, 404, 404, 404}, nil},
+
+	{"repeatServiceDay", false, day(model.Published, "/calendar", body{"rule": "FREQ=MONTHLY;BYMONTHDAY=15"}),
+		[roles]int{401, 403, 403, 403, 403, 403, 403, 200, 200, 403, 404}, nil},
+	{"showServiceCalendar", false, served("/calendar", nil), [roles]int{401, 403, 403, 403, 403, 403, 403, 200, 200, 403, 404}, nil},
+	{"serviceDayCode", false, served("/check-in-code", nil), [roles]int{401, 403, 403, 403, 403, 403, 403, 200, 200, 403, 404}, nil},
+	{"newServiceDayCode", false, served("/check-in-code", nil), [roles]int{401, 403, 403, 403, 403, 403, 403, 200, 200, 403, 404}, nil},
+	{"tickServicePresence", false, func(g *ground, l *land, _ *caller) call {
+		s := g.service(l)
+		return call{path: dayPath(s.day, "/presences"), body: body{"sign_up_ids": []uint64{s.signUp}, "act": "leave"}}
+	}, [roles]int{401, 403, 403, 403, 403, 403, 403, 200, 200, 403, 404}, nil},
+	{"confirmServiceHours", false, served("/hours", body{}), [roles]int{401, 403, 403, 403, 403, 403, 403, 200, 200, 403, 404}, nil},
+	{"checkInToService", false, serviceCode("/v1/service-check-ins"), [roles]int{401, 403, 409, 409, 409, 409, 409, 409, 409, 409, 409}, nil}, // none of them has the seat
+	{"checkOutOfService", false, serviceCode("/v1/service-check-outs"), [roles]int{401, 403, 409, 409, 409, 409, 409, 409, 409, 409, 409}, nil},
+	{"explainAbsence", false, ofService("/absence", body{"reason": "生病"}), [roles]int{401, 403, 404, 404, 200, 200, 404, 200, 200, 404, 404}, nil},
+	{"objectToHours", false, ofService("/objection", body{"reason": "我到了"}), [roles]int{401, 403, 404, 404, 404, 404, 404, 404, 404, 404, 404}, nil},
+	{"listHourObjections/own", true, to("/v1/hour-objections"), [roles]int{401, 403, 200, 200, 200, 200, 200, 200, 200, 200, 200}, nil},
+	{"listHourObjections/community", false, func(g *ground, l *land, _ *caller) call {
+		g.objection(l)
+		return call{path: "/v1/hour-objections?community_id=" + jsonText(l.community)}
+	}, [roles]int{401, 403, 404, 404, 404, 404, 403, 200, 200, 404, 404}, nil},
+	{"answerObjection", false, func(g *ground, l *land, _ *caller) call {
+		return call{path: fmt.Sprint("/v1/hour-objections/", g.objection(l), "/answer"), body: body{"answer": "属实", "minutes": 30}}
+	}, [roles]int{401, 403, 404, 404, 404, 404, 404, 200, 200, 404, 404}, nil},
+	{"listServiceAbsences", false, func(g *ground, l *land, _ *caller) call {
+		g.service(l)
+		return call{path: l.organisation("/service-absences")}
+	}, [roles]int{401, 403, 404, 404, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"ownServiceRecord", true, to("/v1/me/service-record"), [roles]int{401, 403, 200, 200, 200, 200, 200, 200, 200, 200, 200}, nil},
+	{"serviceRecord", false, person("/service-record"), [roles]int{401, 403, 404, 404, 200, 200, 200, 200, 404, 404, 404}, nil},
+	{"serviceRecordWorkbook", false, person("/service-record.xlsx"), [roles]int{401, 403, 404, 404, 200, 200, 200, 200, 404, 404, 404}, nil},
+	{"serviceRecordPage", false, person("/service-record.html"), [roles]int{401, 403, 404, 404, 200, 200, 200, 200, 404, 404, 404}, nil},
+	{"listFeedbackSlips", false, func(_ *ground, l *land, _ *caller) call {
+		return call{path: fmt.Sprint("/v1/communities/", l.community, "/feedback-slips/2026Q1")}
+	}, [roles]int{401, 403, 404, 404, 404, 404, 200, 200, 200, 404, 404}, nil},
+	{"feedbackSlip", false, slip("", nil), [roles]int{401, 403, 200, 200, 200, 200, 200, 200, 200, 404, 404}, nil},
+	{"feedbackSlipWorkbook", false, slip("/slip.xlsx", nil), [roles]int{401, 403, 200, 200, 200, 200, 200, 200, 200, 404, 404}, nil},
+	{"feedbackSlipPage", false, slip("/slip.html", nil), [roles]int{401, 403, 200, 200, 200, 200, 200, 200, 200, 404, 404}, nil},
+	{"confirmFeedbackSlip", false, slip("/confirmation", body{"comment": "很好"}), [roles]int{401, 403, 404, 404, 404, 404, 403, 200, 200, 404, 404}, nil},
+
+	// A household is for the member who cares for it and their secretary alone.
+	{"listHouseholdPairings/own", true, to("/v1/household-pairings"), [roles]int{401, 403, 200, 200, 200, 200, 200, 200, 200, 200, 200}, nil},
+	{"listHouseholdPairings/branch", false, func(g *ground, l *land, _ *caller) call {
+		g.pairing(l)
+		return call{path: "/v1/household-pairings?branch_id=" + jsonText(l.branch.ID)}
+	}, [roles]int{401, 403, 404, 404, 404, 200, 404, 404, 404, 404, 404}, nil},
+	{"pairHousehold", true, func(*ground, *land, *caller) call {
+		return call{path: "/v1/household-pairings", body: body{"household": body{"name": "化名"}, "nonce": nonce()}}
+	}, [roles]int{401, 403, 200, 200, 200, 200, 200, 200, 200, 200, 200}, nil},
+	{"showHouseholdPairing", false, pairing("", nil), [roles]int{401, 403, 404, 404, 404, 200, 404, 404, 404, 404, 404}, nil},
+	{"recordHouseholdVisit", false, pairing("/visits", body{"day": "2026-03-10", "minutes": 30, "nonce": "0123456789"}),
+		[roles]int{401, 403, 404, 404, 404, 404, 404, 404, 404, 404, 404}, nil},
+	{"endHouseholdPairing", false, pairing("", nil), [roles]int{401, 403, 404, 404, 404, 200, 404, 404, 404, 404, 404}, nil},
+	{"confirmHouseholdVisit", false, func(g *ground, l *land, _ *caller) call {
+		return call{path: fmt.Sprint("/v1/household-visits/", g.visit(l), "/confirmation")}
+	}, [roles]int{401, 403, 404, 404, 404, 200, 404, 404, 404, 404, 404}, nil},
 }
 
 func to(path string) func(*ground, *land, *caller) call {
@@ -954,6 +1009,8 @@ func (g *ground) live() {
 		g.registration(l, false)
 		g.signUp(l, model.Seated)
 		g.serviceDay(l, model.Draft, 0)
+		g.objection(l)
+		g.visit(l)
 	}
 }
 
@@ -963,9 +1020,17 @@ func (g *ground) everyPath(all map[string]operation) []string {
 	g.t.Helper()
 	numbers := map[string][]uint64{}
 	for name, table := range map[string]string{"activity_id": "activities", "organisation_id": "organisations", "member_id": "members", "post_id": "posts",
-		"registration_id": "community_registrations", "service_day_id": "service_days", "slot_id": "service_slots", "sign_up_id": "slot_sign_ups"} {
+		"registration_id": "community_registrations", "service_day_id": "service_days", "slot_id": "service_slots", "sign_up_id": "slot_sign_ups",
+		"pairing_id": "household_pairings"} {
 		var ids []uint64
 		if err := g.DB.Table(table).Pluck("id", &ids).Error; err != nil {
+			g.t.Fatal(err)
+		}
+		numbers[name] = append(ids, 999999)
+	}
+	for name, kind := range map[string]model.OrganisationKind{"community_id": model.Community, "branch_id": model.Branch} {
+		var ids []uint64
+		if err := g.DB.Model(&model.Organisation{}).Where("kind = ?", kind).Pluck("id", &ids).Error; err != nil {
 			g.t.Fatal(err)
 		}
 		numbers[name] = append(ids, 999999)
@@ -975,6 +1040,12 @@ func (g *ground) everyPath(all map[string]operation) []string {
 		"listOrganisations":          func() []string { return append(ask("parent_id", numbers["organisation_id"]), "") },
 		"listCommunityRegistrations": func() []string { return append(ask("community_id", numbers["organisation_id"]), "") },
 		"listServiceDays":            func() []string { return ask("community_id", numbers["organisation_id"]) },
+		"listHourObjections":         func() []string { return append(ask("community_id", numbers["community_id"]), "") },
+		"listHouseholdPairings":      func() []string { return append(ask("branch_id", numbers["organisation_id"]), "") },
+		"ownServiceRecord":           func() []string { return []string{"?year=2025"} },
+		"serviceRecord":              func() []string { return []string{"?year=2025"} },
+		"serviceRecordPage":          func() []string { return []string{"?year=2025"} },
+		"serviceRecordWorkbook":      func() []string { return []string{"?year=2025"} },
 		"listServiceSlots":           func() []string { return append(ask("community_id", numbers["organisation_id"]), "?from=2026-01-01") },
 		"subscriptionRequests":       func() []string { return []string{"?purpose=activity", "?purpose=duty", "?purpose=service_day"} },
 	}
@@ -983,15 +1054,18 @@ func (g *ground) everyPath(all map[string]operation) []string {
 		if op.method != http.MethodGet {
 			continue
 		}
-		some := []string{op.path}
+		some := []string{strings.ReplaceAll(op.path, "{quarter}", "2025Q4")}
 		for name, ids := range numbers {
 			if !strings.Contains(op.path, "{"+name+"}") {
 				continue
 			}
-			some = nil
-			for _, n := range ids {
-				some = append(some, strings.ReplaceAll(op.path, "{"+name+"}", jsonText(n)))
+			var filled []string
+			for _, path := range some {
+				for _, n := range ids {
+					filled = append(filled, strings.ReplaceAll(path, "{"+name+"}", jsonText(n)))
+				}
 			}
+			some = filled
 		}
 		for _, path := range some {
 			if strings.Contains(path, "{") {

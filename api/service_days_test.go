@@ -20,7 +20,8 @@ type neighbourhood struct {
 	liaison, secretary *trial.Person
 	members            []*trial.Person
 	day                service.ServiceDayView
-	slot               uint64 // the first of the day's
+	slot               uint64         // the first of the day's
+	other              *neighbourhood // another replica, where a test has one
 }
 
 // aNeighbourhood publishes a service day with one slot of so many seats,

@@ -43,7 +43,8 @@ type SlipLine struct {
 
 // Show is the slip of a community, a branch and a quarter: the whole of it for
 // those who oversee one of the two; for a member of the branch the sums and
-// the own lines. Once confirmed it stays as it was confirmed.
+// the own lines. Once confirmed it stays as it was confirmed. A community finds
+// none of a branch whose members did nothing there.
 func (s *Feedback) Show(ctx context.Context, actor *model.Actor, communityID, branchID uint64, quarter model.Quarter) (*Slip, error) {
 	now := s.now()
 	return inTx(ctx, s.db, func(tx *gorm.DB) (*Slip, error) {
@@ -58,6 +59,9 @@ func (s *Feedback) Show(ctx context.Context, actor *model.Actor, communityID, br
 		slip, err := s.slip(tx, community, branch, quarter, now)
 		if err != nil {
 			return nil, err
+		}
+		if len(slip.Lines) == 0 && actor.BranchID != branchID && !actor.Oversees(branch) {
+			return nil, model.ErrNotFound // a community knows of units whose members served there
 		}
 		if !whole {
 			var own []SlipLine
@@ -159,6 +163,9 @@ func (s *Feedback) Confirm(ctx context.Context, actor *model.Actor, communityID,
 			return nil, model.ErrNotLiaison
 		}
 		slip, err := s.slip(tx, community, branch, quarter, now)
+		if err == nil && len(slip.Lines) == 0 {
+			err = model.ErrNotFound
+		}
 		if err != nil || slip.ConfirmedAt != nil {
 			return slip, err
 		}
