@@ -166,7 +166,7 @@ type DeadReminder struct {
 // Dead is the messages that the platform will not take, or whose fate nobody
 // knows, the newest first, for who works on the machine.
 func (s *Reminders) Dead(ctx context.Context, limit int) ([]DeadReminder, error) {
-	var rows []DeadReminder
+	rows := []DeadReminder{}
 	err := s.db.WithContext(ctx).Model(&model.Reminder{}).
 		Where("state IN ?", []model.ReminderState{model.Poison, model.UnknownFinal}).Order("id DESC").Limit(limit).Scan(&rows).Error
 	if err != nil {

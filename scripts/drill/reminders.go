@@ -441,7 +441,7 @@ func (s *stage) backlog(ctx context.Context, activity uint64) error {
 	for r := range rows / round {
 		for i := range old {
 			due := now.Add(-time.Hour - time.Duration(r)*time.Second)
-			old[i] = model.Reminder{ActivityID: activity, MemberID: uint64(i + 1), Kind: model.DayBefore, Purpose: model.ActivityReminder, //nolint:gosec // counted from zero
+			old[i] = model.Reminder{ActivityID: activity, MemberID: uint64(i + 1), Kind: model.DayBefore, Purpose: model.ActivityReminder,
 				DueAt: due, NotAfter: due.Add(time.Minute), StartsAt: now, State: model.Queued, NextAt: due, LeaseUntil: due, CreatedAt: due}
 		}
 		if err := s.stores.DB.CreateInBatches(old, 1000).Error; err != nil {
