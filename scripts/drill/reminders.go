@@ -91,7 +91,7 @@ func (s *stage) reminders(ctx context.Context) error {
 		if calm.Load() {
 			return s.program
 		}
-		return s.program.With(fmt.Sprintf("DANGRI_TEST_FAULTS=after_wechat_call:%d", 20+7*n))
+		return s.program.With(fmt.Sprintf("DANGRI_TEST_FAULTS=after_wechat_call:%d", 150*(n+1)))
 	})
 	endKills := beside(ctx, func(ctx context.Context) { every(ctx, 3*time.Second, s.killNext) })
 	time.Sleep(20 * time.Second) // of kills and faults
