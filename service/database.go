@@ -80,7 +80,10 @@ func openServer(dsn string) (*sql.DB, error) {
 		return nil, errors.New("the MySQL DSN is not of the form user:password@tcp(host:port)/database")
 	}
 	cfg.ParseTime, cfg.Loc, cfg.InterpolateParams, cfg.MultiStatements = true, time.UTC, true, false
-	cfg.Collation = "utf8mb4_unicode_ci"
+	if err := cfg.Apply(mysql.Charset("utf8mb4", "utf8mb4_unicode_ci")); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	cfg.AllowAllFiles, cfg.ClientFoundRows, cfg.ColumnsWithAlias = false, false, false
 	cfg.Logger = &mysql.NopLogger{} // what it would print comes back as an error
 	cfg.Timeout, cfg.ReadTimeout, cfg.WriteTimeout = 3*time.Second, 15*time.Second, 15*time.Second
 	connector, err := mysql.NewConnector(cfg)

@@ -51,6 +51,7 @@ func (w *World) openDatabase() {
 	} else {
 		dsn = w.newDatabase()
 	}
+	w.DSN = dsn
 	db, err := service.OpenDatabase(dsn)
 	if err != nil {
 		w.t.Fatal(err)

@@ -59,6 +59,7 @@ type World struct {
 	*service.Services
 	Parts  service.Parts
 	Store  string // SQLite or MySQL
+	DSN    string // of DB
 	DB     *gorm.DB
 	Redis  *Redis
 	Clock  *Clock
