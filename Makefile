@@ -2,7 +2,7 @@
 # ARGS is passed on: make test ARGS='-run CheckIn ./service'
 
 .DEFAULT_GOAL := help
-.PHONY: run test check lint format vuln secrets bench profile drill repeat docs help
+.PHONY: run test check lint format vuln secrets bench profile drill repeat fuzz docs help
 
 run: ## 演示并启动：生成示例数据，当面开一次主题党日，然后继续服务（只需要 Go）
 	@scripts/go.sh
@@ -45,7 +45,12 @@ drill: ## 演练：进程和存储被杀、网络出错，之后逐条对账（�
 repeat: ## 凡“只能一次”“不能超员”的测试，反复二十遍
 	@scripts/stores.sh --durable go test -count=20 -run='AtOnce|Race|Control' $(or $(ARGS),./...)
 
-docs: ## 由代码生成接口文档：api/reference.json、api/openapi.json
+fuzz: ## 对每个解析器喂随机输入，各半分钟（ARGS=10m 则各十分钟）
+	@scripts/go.sh
+	@for package in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n 1 dirname | sort -u | sed 's|^|./|'); do for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+		go test $$package -run '^$$' -fuzz "^$$target$$" -fuzztime $(or $(ARGS),30s) || exit 1; done; done
+
+docs: ## 由代码生成接口文档：api/reference.json、api/refusals.json、api/openapi.json
 	@scripts/go.sh
 	@CGO_ENABLED=0 go run ./scripts/reference
 	@mkdir -p bin

@@ -77,3 +77,39 @@ func TestADayHasOneForm(t *testing.T) {
 		}
 	}
 }
+
+func FuzzDay(f *testing.F) {
+	for _, seed := range []string{"2026-03-10", "2024-02-29", "2026-02-29", "9999-12-31", "1899-12-31", "0000-01-01", "2026-3-10", " 2026-03-10", "2026-03-10T00:00:00Z", "２０２６-03-10", "-2026-03-10",
+		"20260310", "2026-13-01", "2026-00-00", "", "\x00", "10000-01-01"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if !Day(text).Valid() {
+			return
+		}
+		at, err := time.Parse(time.DateOnly, text)
+		if err != nil || at.Format(time.DateOnly) != text || DayOf(at, time.UTC) != Day(text) {
+			t.Errorf("%q is a day and yet %v (%v)", text, at, err)
+		}
+		// Days compare as text.
+		next := DayOf(at.AddDate(0, 0, 1), time.UTC)
+		if text != string(Forever) && (next <= Day(text) || !(Span{From: Day(text), Until: next}).Covers(Day(text))) {
+			t.Errorf("%q is followed by %q", text, next)
+		}
+	})
+}
+
+func FuzzQuarter(f *testing.F) {
+	for _, seed := range []string{"2026Q1", "2026Q4", "2026Q5", "2026Q0", "2026q1", "+202Q1", "1999Q4", "2101Q1", "2026Q11", "Q1", "", "２０２６Q1", "2026Q1Q1"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		span, ok := Quarter(text).Span()
+		if !ok {
+			return
+		}
+		if !span.From.Valid() || !span.Until.Valid() || span.From >= span.Until || QuarterOf(span.From) != Quarter(text) {
+			t.Errorf("%q is %+v", text, span)
+		}
+	})
+}

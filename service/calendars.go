@@ -50,7 +50,10 @@ type CalendarDate struct {
 	Status       model.ActivityStatus `json:"status"`
 }
 
-var ruleForm = regexp.MustCompile(`^FREQ=(DAILY|WEEKLY|MONTHLY|YEARLY)(;(INTERVAL|BYDAY|BYMONTHDAY|BYMONTH|BYSETPOS)=[0-9A-Z,+-]{1,60})*$`)
+// ruleForm takes no more than the fifth of a weekday: of an eighth the library
+// breaks down, and only in some months.
+var ruleForm = regexp.MustCompile(`^FREQ=(DAILY|WEEKLY|MONTHLY|YEARLY)(;((INTERVAL|BYMONTHDAY|BYMONTH|BYSETPOS)=[0-9,+-]{1,60}|` +
+	`BYDAY=([+-]?[1-5])?(MO|TU|WE|TH|FR|SA|SU)(,([+-]?[1-5])?(MO|TU|WE|TH|FR|SA|SU))*))*$`)
 
 // readRule reads a recurrence rule of whole days, counted from the day.
 func readRule(text string, from model.Day) (*rrule.RRule, error) {
@@ -68,7 +71,7 @@ func readRule(text string, from model.Day) (*rrule.RRule, error) {
 		return nil, model.ErrRule
 	}
 	rule, err := rrule.NewRRule(*option)
-	if err != nil {
+	if err != nil || rule.After(option.Dtstart, false).IsZero() { // 30 February would be looked for again and again, to the end of time
 		return nil, model.ErrRule
 	}
 	return rule, nil
