@@ -108,6 +108,23 @@ func TestAMemberRegistersMovesAndWithdrawsByDateAndTheLiaisonConfirms(t *testing
 	})
 }
 
+func TestARegistrationThatEndsOnlyLaterGivesWayToANewOne(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		n := s.aNeighbourhood(1, 1)
+		district := s.District()
+		other := s.Organisation(&district, model.Community, "幸福社区")
+		me := s.phone(n.members[0])
+		first := as[model.CommunityRegistration](t, me.post("/v1/community-registrations", body{"community_id": n.community.ID}))
+		s.Clock.Advance(24 * time.Hour)
+		want(t, me.delete(fmt.Sprint("/v1/community-registrations/", first.ID, "?day=2026-03-20")), 200, "ok")
+		second := as[model.CommunityRegistration](t, me.post("/v1/community-registrations", body{"community_id": other.ID, "from": "2026-03-15"}))
+		if n := s.count(&model.CommunityRegistration{}, "from_day <= '2026-03-16' AND until_day > '2026-03-16'"); n != 1 {
+			t.Errorf("%d registrations on one day", n)
+		}
+		want(t, me.delete(fmt.Sprint("/v1/community-registrations/", second.ID, "?day=2026-03-20")), 200, "ok")
+	})
+}
+
 func TestABranchIsRegisteredByItsSecretaryAlone(t *testing.T) {
 	eachStage(t, func(t *testing.T, s *stage) {
 		n := s.aNeighbourhood(1, 1)

@@ -69,7 +69,7 @@ func (s *Communities) Register(ctx context.Context, actor *model.Actor, in Regis
 	if day == "" {
 		day = model.DayOf(now, s.settings.Zone)
 	}
-	if !day.Valid() {
+	if !day.Valid() || day >= model.Forever {
 		return nil, model.BadField("from", "日期应为 2026-03-10 的形式")
 	}
 	out, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.CommunityRegistration, error) {
@@ -106,15 +106,16 @@ func (s *Communities) Register(ctx context.Context, actor *model.Actor, in Regis
 		case community.ID == home:
 			return nil, model.ErrOwnCommunity
 		}
-		var open model.CommunityRegistration
-		if err := tx.Where(who, subject).Where("until_day = ?", model.Forever).Limit(1).Find(&open).Error; err != nil {
+		// In force on the day or after it: the open one, and one that ends only later.
+		var others []model.CommunityRegistration
+		if err := tx.Where(who, subject).Where("until_day > ?", day).Order("until_day DESC").Find(&others).Error; err != nil {
 			return nil, fmt.Errorf("find registration: %w", err)
 		}
-		if open.ID != 0 && open.CommunityID == in.CommunityID {
-			return &open, nil
-		}
-		if open.ID != 0 {
-			if err := endRegistration(tx, &open, day); err != nil {
+		for i := range others {
+			if others[i].Until == model.Forever && others[i].CommunityID == in.CommunityID {
+				return &others[i], nil
+			}
+			if err := endRegistration(tx, &others[i], day); err != nil {
 				return nil, err
 			}
 		}
