@@ -25,6 +25,7 @@ import (
 	"github.com/gin-gonic/gin"
 	json "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"dangri/model"
@@ -32,9 +33,12 @@ import (
 
 // strictJSON refuses duplicate keys, trailing data, invalid UTF-8, numbers that
 // not every client reads alike (RFC 7493) and nesting deeper than any input of
-// ours.
+// ours. It writes what encoding/json does, but a list without anything in it as
+// an empty one.
 var strictJSON = huma.Format{
-	Marshal: huma.DefaultJSONFormat.Marshal,
+	Marshal: func(w io.Writer, v any) error {
+		return json.MarshalWrite(w, v, jsonv1.DefaultOptionsV1(), jsontext.EscapeForHTML(false), json.FormatNilSliceAsNull(false))
+	},
 	Unmarshal: func(data []byte, v any) error {
 		if err := checkShape(data); err != nil {
 			return err

@@ -138,6 +138,7 @@ func writeProblem(w http.ResponseWriter, p *problem) {
 // What huma itself refuses is put in our words, without echoing any input.
 func init() {
 	huma.ValidateStrictCasing = true
+	huma.DefaultArrayNullable = false // a list may be empty, in what is sent and in what is answered; it is never null
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, msg string, errs ...error) huma.StatusError {
 		return humaProblem(status, errs)
 	}

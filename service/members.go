@@ -220,7 +220,7 @@ func (s *Members) Transfer(ctx context.Context, actor *model.Actor, memberID uin
 	if in.Day == "" {
 		in.Day = today
 	}
-	if !in.Day.Valid() {
+	if !in.Day.Valid() || in.Day >= model.Forever {
 		return nil, model.BadField("day", badDay)
 	}
 	var touched []model.Session

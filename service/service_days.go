@@ -370,7 +370,7 @@ type ServiceDayView struct {
 // SlotView is a slot with the caller's own part in it.
 type SlotView struct {
 	model.ServiceSlot
-	Mine *SignedUp `json:"mine" doc:"本人现在的报名；没有就是 null"`
+	Mine *SignedUp `json:"mine,omitempty" doc:"本人现在的报名；没有报名就没有这一项"`
 }
 
 // Show is one service day with its slots. A published one is for every member
