@@ -136,7 +136,7 @@ func (s *stage) try(ctx context.Context, scan scan, n int) attempt {
 		r := s.replicas[(n+i)%len(s.replicas)]
 		if address := r.address(); address != "" {
 			a.Replica = r.id
-			if s.post(ctx, address, scan.body, &a) {
+			if s.post(ctx, address, "/v1/check-ins", scan.body, &a) {
 				break
 			}
 		}
@@ -146,9 +146,9 @@ func (s *stage) try(ctx context.Context, scan scan, n int) attempt {
 	return a
 }
 
-// post sends a check-in to an address; false where nobody took the connection.
-func (s *stage) post(ctx context.Context, address string, body []byte, a *attempt) (sent bool) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+"/v1/check-ins", bytes.NewReader(body))
+// post sends a request to a path at an address; false where nobody took the connection.
+func (s *stage) post(ctx context.Context, address, path string, body []byte, a *attempt) (sent bool) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+path, bytes.NewReader(body))
 	if err != nil {
 		a.Error = err.Error()
 		return true

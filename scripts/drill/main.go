@@ -27,6 +27,7 @@ var drills = []struct {
 	run         func(*stage, context.Context) error
 }{
 	{"R1", "人潮：签到不慢", (*stage).pace},
+	{"R2", "抢名额：5000 人抢 500 个，进程被杀，正好 500 人，谁都知道自己有没有", (*stage).seats},
 	{"R3", "进程被杀：确认过的签到一条不丢，重试的一条不多", (*stage).crash},
 	{"R5", "Redis 被清空、被杀、被换成旧的：没人掉线，没人签不上，作废的不复活", (*stage).cache},
 	{"R6", "数据库被杀：只会暂时不可用，恢复后一条不丢", (*stage).database},
