@@ -163,7 +163,7 @@ func (s *stage) count(ctx context.Context, slot uint64, o *outcome) error {
 	held := map[int]uint64{}
 	for i := range rows {
 		if rows[i].State == model.Seated {
-			held[int(rows[i].MemberID)-1] = rows[i].ID //nolint:gosec // as many as people
+			held[int(rows[i].MemberID)-1] = rows[i].ID
 		}
 	}
 	var lost, unexpected []string
