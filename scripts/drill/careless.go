@@ -100,6 +100,5 @@ func (s *stage) openCareless(ctx context.Context, dsn string) error {
 	if err := s.open(ctx, program, carelessTable, 3); err != nil {
 		return err
 	}
-	s.codes.ask = func() (*rig.Codes, error) { return s.meeting.Unsigned(), nil }
-	return s.codes.refresh()
+	return s.keepCodes(ctx, func() (*rig.Codes, error) { return s.meeting.Unsigned(), nil })
 }

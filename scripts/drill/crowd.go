@@ -101,7 +101,6 @@ func (s *stage) insist(ctx context.Context, c crowd, n, person int, nonce string
 			return 0, false
 		}
 		if a.Code == "code_expired" {
-			_ = s.codes.refresh() // if nobody can tell the code now, somebody can in a moment
 			nonce += "-rescan"
 			scan = s.codes.scan(person, nonce)
 		}

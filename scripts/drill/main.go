@@ -130,6 +130,7 @@ func open(ctx context.Context, dir string, long bool) (*ground, error) {
 	if g.product, err = rig.Product(ctx, ".", dir, "drill"); err != nil {
 		return nil, err
 	}
+	g.product = g.product.With(codesStep, codesMargin)
 	branches := 200
 	if long {
 		branches = 2000

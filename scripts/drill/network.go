@@ -75,12 +75,13 @@ func (s *stage) network(ctx context.Context) error {
 	for _, proxy := range []*toxiproxy.Proxy{mysql, redis} {
 		s.spoil(proxy, `{"name":"slow","type":"latency","attributes":{"latency":100}}`)
 	}
-	o = s.arrive(ctx, crowd{people: s.people(200 * seconds), rate: 200, patient: patience})
+	first := s.arrive(ctx, crowd{people: s.people(200), rate: 200, patient: patience}) // who wait for the first connections too
+	o = s.arrive(ctx, crowd{people: s.people(200*seconds, 200), rate: 200, patient: patience})
 	for _, proxy := range []*toxiproxy.Proxy{mysql, redis} {
 		s.mend(proxy, "slow")
 	}
 	s.soon(o, slowest, "存储的每次回答都慢 100 ms")
-	return s.settle(ctx, o)
+	return s.settle(ctx, o.and(first))
 }
 
 // proxies are the ways to the stores on which the network can fail, until the

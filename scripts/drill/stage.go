@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"dangri/scripts/rig"
@@ -72,7 +73,7 @@ func (s *stage) open(ctx context.Context, program rig.Program, table string, rep
 	if s.meeting, err = s.town.Meet(); err != nil {
 		return err
 	}
-	s.program, s.table, s.codes = program, table, codes{}
+	s.program, s.table = program, table
 	for i := range replicas {
 		r := &replica{id: i, history: s.history}
 		if err := r.start(ctx, program); err != nil {
@@ -89,7 +90,7 @@ func (s *stage) openProduct(ctx context.Context, program rig.Program) error {
 	if err := s.open(ctx, program, "attendances", 3); err != nil {
 		return err
 	}
-	s.codes.ask = func() (*rig.Codes, error) {
+	return s.keepCodes(ctx, func() (*rig.Codes, error) {
 		for _, r := range s.replicas {
 			if address := r.address(); address != "" {
 				if c, err := s.meeting.Codes(address); err == nil {
@@ -98,8 +99,7 @@ func (s *stage) openProduct(ctx context.Context, program rig.Program) error {
 			}
 		}
 		return nil, fmt.Errorf("no replica tells the codes")
-	}
-	return s.codes.refresh()
+	})
 }
 
 // replica is one process that a supervisor keeps alive.
@@ -256,28 +256,35 @@ func beside(ctx context.Context, do func(context.Context)) (end func()) {
 	}
 }
 
-// codes is what the screens show: asked for again before it grows old.
+// codes is what the screens show. It is asked for all the time, beside the
+// crowd, so that nobody on the way waits for a screen.
 type codes struct {
-	ask func() (*rig.Codes, error)
-
-	mu    sync.Mutex
-	now   *rig.Codes
-	asked time.Time
+	now atomic.Pointer[rig.Codes]
 }
 
-const codesLife = 8 * time.Second
+// A code is good for a minute at least, so that two hundred screens do not ask
+// all the time: a drill is about other things.
+const (
+	codesPeriod = 20 * time.Second
+	codesStep   = "DANGRI_CODE_STEP=60s"
+	codesMargin = "DANGRI_CODE_MARGIN=60s"
+)
 
-func (c *codes) refresh() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if time.Since(c.asked) < codesLife/4 {
-		return nil
+// keepCodes asks for the codes now and from now on, until the stage is cleared.
+func (s *stage) keepCodes(ctx context.Context, ask func() (*rig.Codes, error)) error {
+	now, err := ask()
+	if err != nil {
+		return err
 	}
-	now, err := c.ask()
-	if err == nil {
-		c.now, c.asked = now, time.Now()
-	}
-	return err
+	s.codes.now.Store(now)
+	s.end = append(s.end, beside(ctx, func(ctx context.Context) {
+		every(ctx, codesPeriod, func(int) {
+			if now, err := ask(); err == nil { // if nobody can tell now, somebody can in a moment
+				s.codes.now.Store(now)
+			}
+		})
+	}))
+	return nil
 }
 
 // scan is what a phone sends, and sends again until it has an answer.
@@ -287,18 +294,10 @@ type scan struct {
 	body   []byte
 }
 
-// scan is a person scanning the screen, which may show an old code if nobody
+// scan is a person scanning the screen, which shows an old code while nobody
 // can tell the new one.
 func (c *codes) scan(person int, nonce string) scan {
-	c.mu.Lock()
-	now, old := c.now, time.Since(c.asked) > codesLife
-	c.mu.Unlock()
-	if old && c.refresh() == nil {
-		c.mu.Lock()
-		now = c.now
-		c.mu.Unlock()
-	}
-	return scan{person, nonce, now.Body(person, nonce)}
+	return scan{person, nonce, c.now.Load().Body(person, nonce)}
 }
 
 func percentile(all []time.Duration, p float64) time.Duration {
