@@ -235,6 +235,9 @@ var accessTable = []access{
 		g.service(l)
 		return call{path: l.organisation("/service-absences")}
 	}, [roles]int{401, 403, 404, 404, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"importServiceHours", false, func(g *ground, l *land, c *caller) call {
+		return sheet(l.organisation("/service-hours-imports?dry_run=true"), "姓名,手机号,日期,分钟,服务内容\n")(g, l, c)
+	}, [roles]int{401, 403, 404, 404, 403, 200, 403, 200, 404, 404, 404}, nil},
 	{"ownServiceRecord", true, to("/v1/me/service-record"), [roles]int{401, 403, 200, 200, 200, 200, 200, 200, 200, 200, 200}, nil},
 	{"serviceRecord", false, person("/service-record"), [roles]int{401, 403, 404, 404, 200, 200, 200, 200, 404, 404, 404}, nil},
 	{"serviceRecordWorkbook", false, person("/service-record.xlsx"), [roles]int{401, 403, 404, 404, 200, 200, 200, 200, 404, 404, 404}, nil},

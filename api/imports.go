@@ -33,6 +33,12 @@ func importRoster(s *service.Services) useCase[importRosterRequest, *service.Imp
 	}
 }
 
+func importServiceHours(s *service.Services) useCase[importRosterRequest, *service.ImportReport] {
+	return func(ctx context.Context, actor *model.Actor, r *importRosterRequest) (*service.ImportReport, error) {
+		return s.Imports.Hours(ctx, actor, r.OrganisationID, r.sheet())
+	}
+}
+
 func importOrganisations(s *service.Services) useCase[UploadedSheet, *service.ImportReport] {
 	return func(ctx context.Context, actor *model.Actor, r *UploadedSheet) (*service.ImportReport, error) {
 		return s.Imports.Organisations(ctx, actor, r.sheet())

@@ -90,6 +90,7 @@ func routes(r *router) {
 	route(r, "GET", "/v1/hour-objections", "listHourObjections", "服务时长的异议", member(r, listHourObjections(s)))
 	route(r, "POST", "/v1/hour-objections/{objection_id}/answer", "answerObjection", "答复异议", member(r, answerObjection(s)))
 	route(r, "GET", "/v1/organisations/{organisation_id}/service-absences", "listServiceAbsences", "多次未到又没有说明的党员", member(r, listServiceAbsences(s)))
+	upload(r, "POST", "/v1/organisations/{organisation_id}/service-hours-imports", "importServiceHours", "导入以前的服务时长", member(r, importServiceHours(s)))
 	route(r, "GET", "/v1/me/service-record", "ownServiceRecord", "我的服务记录", member(r, ownServiceRecord(s)))
 	route(r, "GET", "/v1/members/{member_id}/service-record", "serviceRecord", "服务记录证明", member(r, serviceRecord(s)))
 	file(r, "/v1/members/{member_id}/service-record.xlsx", "serviceRecordWorkbook", "服务记录证明（Excel）", xlsx, member(r, serviceRecordWorkbook(s)))

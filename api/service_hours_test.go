@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -558,6 +559,47 @@ func TestTheOwnTableOfHolidaysOverridesTheLibrary(t *testing.T) {
 		view := as[service.CalendarView](t, n.phone(n.liaison).put(dayPath(n.day.ID, "/calendar"), body{"rule": "FREQ=WEEKLY;BYDAY=TH", "shift": "skip", "until": "2026-04-01"}))
 		if len(view.Days) != 1 || view.Days[0].Day != "2026-03-26" {
 			t.Errorf("made %+v", view.Days)
+		}
+	})
+}
+
+func TestImportedHoursStandApartAndAreEnteredOnce(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		n := s.aNeighbourhood(2, 2)
+		s.Move(n.members[1], s.Branch("第二党支部"), "2026-02-01")
+		line := func(p *trial.Person, day string, minutes int) string {
+			return fmt.Sprintf("%s,%s,%s,%d,社区清扫\n", p.Name, p.Phone, day, minutes)
+		}
+		const head = "姓名,手机号,日期,分钟,服务内容\n"
+		send := func(p *trial.Person, text, query string) *reply {
+			r := sheet(fmt.Sprint("/v1/organisations/", n.branch.ID, "/service-hours-imports", query), text)(&ground{meeting: &meeting{stage: s}}, nil, nil)
+			return n.phone(p).do("POST", r.path, r.body, r.headers...)
+		}
+		wrong := send(n.secretary, head+line(n.members[0], "2026-03-11", 60)+line(n.members[1], "2026-02-01", 60)+"无此人,19900000000,2026/1/5,0,清扫\n", "")
+		want(t, wrong, 400, "import_problems")
+		if s.count(&model.ServiceHours{}, "1 = 1") != 0 {
+			t.Error("a sheet with problems was taken in part")
+		}
+		good := head + line(n.members[0], "2026/1/5", 60) + line(n.members[1], "2026-01-31", 90) + line(n.members[0], "2026/1/5", 60)
+		if dry := as[service.ImportReport](t, send(n.secretary, good, "?dry_run=true")); dry.Added != 2 || s.count(&model.ServiceHours{}, "1 = 1") != 0 {
+			t.Errorf("checked as %+v", dry)
+		}
+		want(t, send(n.members[0], good, ""), 404, "not_found")
+		var added, unchanged int
+		var mu sync.Mutex
+		trial.Race(4, func(int) {
+			report := as[service.ImportReport](t, send(n.secretary, good, ""))
+			mu.Lock()
+			defer mu.Unlock()
+			added += report.Added
+			unchanged += report.Unchanged
+		})
+		if added != 2 || unchanged != 10 || s.count(&model.ServiceHours{}, "provenance = 'imported' AND branch_id = ?", n.branch.ID) != 2 {
+			t.Errorf("%d added, %d unchanged", added, unchanged)
+		}
+		record := as[service.ServiceRecord](t, n.phone(n.members[0]).get("/v1/me/service-record"))
+		if len(record.Sums) != 1 || record.Sums[0].Provenance != model.ImportedHours || record.Sums[0].Minutes != 60 || record.Entries[0].Title != "社区清扫" {
+			t.Errorf("the record is %+v", record)
 		}
 	})
 }

@@ -175,7 +175,7 @@ func TestF2_OneSeatAndTwoAtOnceIsOneSeatAThousandTimes(t *testing.T) {
 // emptySlot takes everybody out of the slot, past the program.
 func (n *neighbourhood) emptySlot() {
 	n.t.Helper()
-	for _, statement := range []string{"DELETE FROM service_notices", "DELETE FROM slot_sign_ups", "UPDATE service_slots SET taken = 0, waiting = 0"} {
+	for _, statement := range []string{"DELETE FROM reminders WHERE sign_up_id > 0", "DELETE FROM slot_sign_ups", "UPDATE service_slots SET taken = 0, waiting = 0"} {
 		if err := n.DB.Exec(statement).Error; err != nil {
 			n.t.Fatal(err)
 		}
@@ -413,7 +413,7 @@ func TestF12_AfterTheDeadlineACancellationNeedsAReasonAndAnothersIsLogged(t *tes
 		if got := s.count(&model.AuditEntry{}, "action = 'cancel_sign_up'"); got != 2 {
 			t.Errorf("%d audit entries", got)
 		}
-		if got := s.count(&model.ServiceNotice{}, "member_id = ? AND kind = 'cancelled'", n.members[2].ID); got != 1 {
+		if got := s.count(&model.Reminder{}, "member_id = ? AND kind = 'seat_lost'", n.members[2].ID); got != 1 {
 			t.Errorf("who was taken out got %d notices", got)
 		}
 		n.wantCounts(0, 0)
@@ -628,7 +628,7 @@ func TestASecretarySignsUpSeveralAllOrNoneOrTheRestInLine(t *testing.T) {
 			t.Errorf("again: %s", again.Body)
 		}
 		n.wantCounts(2, 1)
-		if got := s.count(&model.ServiceNotice{}, "kind = 'signed_up'"); got != 3 {
+		if got := s.count(&model.Reminder{}, "kind = 'seat_given'"); got != 3 {
 			t.Errorf("%d notices", got)
 		}
 	})
@@ -648,7 +648,7 @@ func TestACancelledServiceDayEndsEverySeatAndLineAndTellsEachOnce(t *testing.T) 
 			other.signUp(n.members[i], "or_wait", true)
 		})
 		n.wantCounts(0, 0)
-		ended, told := s.count(&model.SlotSignUp{}, "state = 'cancelled'"), s.count(&model.ServiceNotice{}, "kind = 'cancelled'")
+		ended, told := s.count(&model.SlotSignUp{}, "state = 'cancelled'"), s.count(&model.Reminder{}, "kind = 'seat_lost'")
 		if ended == 0 || ended != told || s.count(&model.SlotSignUp{}, "live = ?", true) != 0 {
 			t.Errorf("%d ended, %d told", ended, told)
 		}
@@ -739,7 +739,7 @@ func TestG4_TenPromotersAtOnceMakeAsManyOffersAsThereAreSeatsAndOneNoticeEach(t 
 				t.Errorf("number %d in line is %s", i+1, n.state(u.ID))
 			}
 		}
-		if got := s.count(&model.ServiceNotice{}, "kind = 'offer'"); got != 7 {
+		if got := s.count(&model.Reminder{}, "kind = 'seat_offered'"); got != 7 {
 			t.Errorf("%d notices for 7 offers", got)
 		}
 	})

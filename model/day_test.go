@@ -108,7 +108,7 @@ func FuzzQuarter(f *testing.F) {
 		if !ok {
 			return
 		}
-		if !span.From.Valid() || !span.Until.Valid() || span.From >= span.Until || QuarterOf(span.From) != Quarter(text) {
+		if !span.From.Valid() || !span.Until.Valid() || span.From >= span.Until || string(span.From[:4]) != text[:4] {
 			t.Errorf("%q is %+v", text, span)
 		}
 	})

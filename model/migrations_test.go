@@ -29,7 +29,7 @@ var rows = []any{
 	Organisation{}, Member{}, MemberPhone{}, Membership{}, Post{}, Account{}, Session{}, Invitation{},
 	Activity{}, ActivityTarget{}, RosterEntry{}, Leave{}, Attendance{}, AuditEntry{},
 	Consent{}, ConsentEnd{}, Reminder{}, Delivery{}, SendDecision{},
-	CommunityRegistration{}, ServiceDay{}, ServiceSlot{}, SlotSignUp{}, ServiceNotice{}, ServiceHours{}, HourObjection{},
+	CommunityRegistration{}, ServiceDay{}, ServiceSlot{}, SlotSignUp{}, ServiceHours{}, HourObjection{},
 	ServiceCalendar{}, CalendarException{}, CalendarDay{}, FeedbackSlip{}, HouseholdPairing{}, HouseholdVisit{},
 }
 

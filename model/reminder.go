@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// ReminderKind is why a message is sent to one person about one activity.
+// ReminderKind is why a message is sent to one person about one activity, or
+// about their seat in a service slot.
 type ReminderKind string
 
 // The kinds of reminder.
@@ -16,18 +17,25 @@ const (
 	CalledOff  ReminderKind = "called_off"  // cancelled
 	NotArrived ReminderKind = "not_arrived" // ten minutes after the start
 	NotClosed  ReminderKind = "not_closed"  // to those who conduct it: the meeting still waits to be closed
+
+	SeatOffered   ReminderKind = "seat_offered"       // a seat is kept for the first in line
+	SeatGiven     ReminderKind = "seat_given"         // the secretary signed the member up
+	SeatLost      ReminderKind = "seat_lost"          // the service day is off, or the seat was given back for the member
+	ServiceBefore ReminderKind = "service_day_before" // of who has a seat
 )
 
 // ReminderKindNames are the words people use, by kind.
 var ReminderKindNames = map[ReminderKind]string{
 	DayBefore: "提前一天提醒", HourBefore: "提前一小时提醒", Moved: "变更通知", CalledOff: "取消通知",
 	NotArrived: "未到提醒", NotClosed: "待结束提醒",
+	SeatOffered: "候补到位通知", SeatGiven: "代报名通知", SeatLost: "服务取消通知", ServiceBefore: "服务日提醒",
 }
 
 // rule is what is particular to a kind.
 type rule struct {
 	purpose Purpose
 	change  bool   // tells of a change: must arrive, so it is exempt from the daily cap and tried again when in doubt
+	prompt  bool   // is exempt from the daily cap, and not tried again when in doubt
 	came    bool   // is of no use to somebody who is there already, or on leave
 	note    string // the sentence of advice
 	names   string // of the change, five characters at most
@@ -40,6 +48,11 @@ var kinds = map[ReminderKind]rule{
 	Moved:      {purpose: ActivityChange, change: true, names: "时间地点"},
 	CalledOff:  {purpose: ActivityChange, change: true, names: "活动取消"},
 	NotClosed:  {purpose: DutyReminder, note: "请结束会议，登记到会情况"},
+
+	SeatOffered:   {purpose: WaitingListOffer, prompt: true, note: "名额为您保留，请在截止前确认"},
+	SeatGiven:     {purpose: ServiceReminder},
+	SeatLost:      {purpose: ActivityChange, change: true, names: "服务取消"},
+	ServiceBefore: {purpose: ServiceReminder},
 }
 
 // Purpose is which template the kind is sent with.
@@ -79,10 +92,12 @@ func (s ReminderState) Final() bool {
 
 // Reminder is one message to one person, due at a moment: written in the
 // transaction of the business it is about, sent by whichever replica claims
-// it. One of a kind is due for one person about one activity at one moment.
+// it. One of a kind is due for one person about one activity, or one sign-up,
+// at one moment; the other of the two is zero.
 type Reminder struct {
 	ID         uint64
 	ActivityID uint64
+	SignUpID   uint64
 	MemberID   uint64
 	Kind       ReminderKind
 	Purpose    Purpose
@@ -257,6 +272,7 @@ func earlier(a, b time.Time) time.Time {
 // Facts are what decides, at the moment of sending, whether a reminder is sent.
 type Facts struct {
 	Activity  *Activity // nil: there is none
+	Seat      *SeatFacts
 	OnRoster  bool
 	Conducts  bool
 	Present   bool
@@ -308,7 +324,7 @@ func (r *Reminder) Decide(f Facts, rules SendingRules, now time.Time) Decision {
 	switch {
 	case f.InFlight:
 		return wait(now.Add(personPause), PersonBusy)
-	case f.SentToday >= rules.PerDay && !r.Kind.TellsChange():
+	case f.SentToday >= rules.PerDay && !r.Kind.TellsChange() && !kinds[r.Kind].prompt:
 		return wait(rules.DayEnd(now), DailyCap)
 	}
 	return Decision{State: Attempting}
@@ -325,6 +341,9 @@ func (r *Reminder) give(state ReminderState, reason string) Decision {
 
 // pointless says why the message would not be true or of no use any more.
 func (r *Reminder) pointless(f Facts) string {
+	if r.SignUpID != 0 {
+		return r.pointlessSeat(f.Seat)
+	}
 	a, kind := f.Activity, kinds[r.Kind]
 	switch {
 	case a == nil:
@@ -351,6 +370,58 @@ func (r *Reminder) pointless(f Facts) string {
 		return "on_leave"
 	}
 	return ""
+}
+
+// SeatFacts is a sign-up with what it is for.
+type SeatFacts struct {
+	SignUp SlotSignUp
+	Slot   ServiceSlot
+	Day    ServiceDay
+}
+
+// pointlessSeat is pointless for a message about a seat.
+func (r *Reminder) pointlessSeat(f *SeatFacts) string {
+	wanted := map[ReminderKind]SignUpState{SeatOffered: Offered, SeatGiven: Seated, SeatLost: SignUpCancelled, ServiceBefore: Seated}[r.Kind]
+	switch {
+	case f == nil:
+		return "no_sign_up"
+	case f.SignUp.State != wanted:
+		return string(f.SignUp.State)
+	}
+	return ""
+}
+
+// OfSeat tells the member of the seat at now. It is of no use after notAfter.
+func (k ReminderKind) OfSeat(u *SlotSignUp, s *ServiceSlot, notAfter, now time.Time) Reminder {
+	return Reminder{SignUpID: u.ID, MemberID: u.MemberID, Kind: k, Purpose: k.Purpose(), DueAt: now, NotAfter: notAfter, StartsAt: s.StartsAt,
+		State: Queued, NextAt: now, LeaseUntil: now, CreatedAt: now}
+}
+
+// ServiceReminders are those that a seat taken at now calls for: one the day
+// before, none where less than a day is left.
+func (r SendingRules) ServiceReminders(u *SlotSignUp, s *ServiceSlot, now time.Time) []Reminder {
+	notAfter := s.StartsAt.Add(-2 * time.Hour)
+	due := r.awake(s.StartsAt.Add(-24*time.Hour), notAfter)
+	if !due.After(now) || !due.Before(notAfter) {
+		return nil
+	}
+	out := ServiceBefore.OfSeat(u, s, notAfter.UTC(), now)
+	out.DueAt = due.UTC().Truncate(time.Millisecond)
+	out.NextAt = out.DueAt
+	return []Reminder{out}
+}
+
+// SaysOfSeat are the values of the message about the seat.
+func (r *Reminder) SaysOfSeat(f *SeatFacts, zone *time.Location, now time.Time) Contents {
+	c := Contents{
+		Texts: map[Content]string{SaysTitle: f.Day.Title + "（" + f.Slot.Name + "）", SaysPlace: f.Day.Place, SaysNote: kinds[r.Kind].note,
+			SaysChange: kinds[r.Kind].names, SaysReason: f.SignUp.Reason},
+		Times: map[Content]time.Time{SaysStart: f.Slot.StartsAt.In(zone), SaysNow: now.In(zone)},
+	}
+	if f.SignUp.OfferEndsAt != nil {
+		c.Times[SaysUntil] = f.SignUp.OfferEndsAt.In(zone)
+	}
+	return c
 }
 
 // Says are the values of the message about the activity, with the count of

@@ -1,7 +1,6 @@
 package model
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -85,12 +84,6 @@ func (q Quarter) Span() (span Span, ok bool) {
 	}
 	first := time.Date(y, time.Month(3*int(number[0]-'1')+1), 1, 0, 0, 0, 0, time.UTC)
 	return Span{From: Day(first.Format(time.DateOnly)), Until: Day(first.AddDate(0, 3, 0).Format(time.DateOnly))}, true
-}
-
-// QuarterOf is the quarter that the day lies in.
-func QuarterOf(d Day) Quarter {
-	month, _ := strconv.Atoi(string(d[5:7])) // a Day has this form
-	return Quarter(fmt.Sprintf("%sQ%d", d[:4], (month-1)/3+1))
 }
 
 // HouseholdPairing is a member's lasting care for one household (结亲连心, the

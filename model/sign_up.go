@@ -179,27 +179,6 @@ func (u *SlotSignUp) Answer(accept bool, now time.Time) (again bool, err error) 
 	return false, nil
 }
 
-// NoticeKind is what a notice tells.
-type NoticeKind string
-
-// The notices.
-const (
-	SeatOffered NoticeKind = "offer"     // a seat is kept for you until …
-	SeatGiven   NoticeKind = "signed_up" // your secretary signed you up
-	SeatLost    NoticeKind = "cancelled" // the service day is off, or your seat was given back for you
-)
-
-// ServiceNotice is something a member must hear, written with the change it
-// tells of: one for each sign-up and kind. It is of no use after NotAfter.
-type ServiceNotice struct {
-	ID       uint64
-	SignUpID uint64
-	MemberID uint64
-	Kind     NoticeKind
-	At       time.Time
-	NotAfter time.Time
-}
-
 // Refusals of the service day itself.
 var (
 	ErrSignUpRequired = &Error{Kind: Conflict, Code: "signup_required", Message: "您没有报名这个服务日的岗位，请先报名，或找社区联络员"}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -284,12 +285,10 @@ func (s *Communities) Registrations(ctx context.Context, actor *model.Actor, com
 // registeredWith says whether the member, or their branch, is registered with
 // the community on the day, and confirmed.
 func registeredWith(tx *gorm.DB, communityID, memberID, branchID uint64, day model.Day) (bool, error) {
-	var n int64
-	err := tx.Model(&model.CommunityRegistration{}).
-		Where("community_id = ? AND confirmed_at IS NOT NULL AND from_day <= ? AND until_day > ?", communityID, day, day).
-		Where("member_id = ? OR branch_id = ?", memberID, branchID).Count(&n).Error
+	var all []model.CommunityRegistration
+	err := tx.Where("community_id = ?", communityID).Where("member_id = ? OR branch_id = ?", memberID, branchID).Find(&all).Error
 	if err != nil {
 		return false, fmt.Errorf("registration of member %d: %w", memberID, err)
 	}
-	return n > 0, nil
+	return slices.ContainsFunc(all, func(r model.CommunityRegistration) bool { return r.Counts(day) }), nil
 }

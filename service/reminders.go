@@ -85,7 +85,7 @@ func scheduleReminders(tx *gorm.DB, rules model.SendingRules, a *model.Activity,
 	}
 	add(rules.Reminders(a, now), people)
 	add(rules.Duties(a, now), conductors)
-	return writeReminders(tx, a.ID, rows)
+	return writeReminders(tx, rows)
 }
 
 // notifyChange writes the notice of a change to everyone on the roster, in place
@@ -106,15 +106,15 @@ func notifyChange(tx *gorm.DB, rules model.SendingRules, a *model.Activity, kind
 			rows = append(rows, r)
 		}
 	}
-	return writeReminders(tx, a.ID, rows)
+	return writeReminders(tx, rows)
 }
 
-func writeReminders(tx *gorm.DB, activityID uint64, rows []model.Reminder) error {
+func writeReminders(tx *gorm.DB, rows []model.Reminder) error {
 	if len(rows) == 0 {
 		return nil
 	}
 	if err := tx.Clauses(clause.OnConflict{DoNothing: true}).CreateInBatches(rows, 500).Error; err != nil {
-		return fmt.Errorf("write reminders of activity %d: %w", activityID, err)
+		return fmt.Errorf("write %d reminders: %w", len(rows), err)
 	}
 	return nil
 }

@@ -193,7 +193,7 @@ func (s *Reminders) prepare(tx *gorm.DB, token string) ([]*call, error) {
 					return nil, err
 				}
 			}
-			c.page, c.data = "pages/activity/index?id="+fmt.Sprint(r.ActivityID), s.catalogue[r.Purpose].Fill(r.Says(f.Activity, s.rules.Zone, facts.awaited[r.ActivityID], now))
+			c.page, c.data = s.message(r, f, facts.awaited[r.ActivityID], now)
 			facts.began(accountID)
 			calls = append(calls, c)
 			changes = map[string]any{"state": model.Attempting, "reason": "", "lease_until": c.LeaseUntil, "account_id": accountID,
@@ -211,6 +211,14 @@ func (s *Reminders) prepare(tx *gorm.DB, token string) ([]*call, error) {
 		}
 	}
 	return calls, record(tx, history)
+}
+
+// message is the page that a message leads to and what it says.
+func (s *Reminders) message(r *model.Reminder, f model.Facts, awaited int, now time.Time) (page string, data map[string]string) {
+	if f.Seat != nil {
+		return "pages/service/index?id=" + fmt.Sprint(f.Seat.Day.ID), s.catalogue[r.Purpose].Fill(r.SaysOfSeat(f.Seat, s.rules.Zone, now))
+	}
+	return "pages/activity/index?id=" + fmt.Sprint(r.ActivityID), s.catalogue[r.Purpose].Fill(r.Says(f.Activity, s.rules.Zone, awaited, now))
 }
 
 func record(tx *gorm.DB, history []model.SendDecision) error {
@@ -475,6 +483,7 @@ func (s *Reminders) resolve(tx *gorm.DB, r *model.Reminder, now time.Time) error
 type gathered struct {
 	template   bool
 	activities map[uint64]*model.Activity
+	seats      map[uint64]*model.SeatFacts
 	accounts   map[uint64]model.Account // by member
 	roster     map[[2]uint64]bool       // by activity and member
 	present    map[[2]uint64]bool
@@ -488,11 +497,14 @@ type gathered struct {
 
 // gather reads the facts about rows of one purpose and holds their accounts.
 func (s *Reminders) gather(tx *gorm.DB, rows []model.Reminder, now time.Time) (*gathered, error) {
-	g := &gathered{activities: map[uint64]*model.Activity{}, accounts: map[uint64]model.Account{}, roster: map[[2]uint64]bool{},
+	g := &gathered{activities: map[uint64]*model.Activity{}, seats: map[uint64]*model.SeatFacts{}, accounts: map[uint64]model.Account{}, roster: map[[2]uint64]bool{},
 		present: map[[2]uint64]bool{}, leave: map[[2]uint64]bool{}, conduct: map[[2]uint64]bool{}, awaited: map[uint64]int{},
 		held: map[uint64][]model.Consent{}, today: map[uint64]int{}, busy: map[uint64]bool{}}
-	var ids, activityIDs, memberIDs []uint64
+	var ids, activityIDs, memberIDs, signUpIDs []uint64
 	for _, r := range rows {
+		if r.SignUpID != 0 {
+			signUpIDs = append(signUpIDs, r.SignUpID)
+		}
 		ids, activityIDs, memberIDs = append(ids, r.ID), append(activityIDs, r.ActivityID), append(memberIDs, r.MemberID)
 	}
 	var accounts []model.Account
@@ -508,6 +520,9 @@ func (s *Reminders) gather(tx *gorm.DB, rows []model.Reminder, now time.Time) (*
 		return nil, err
 	}
 	if err := g.readActivities(tx, activityIDs, memberIDs); err != nil {
+		return nil, err
+	}
+	if err := g.readSeats(tx, signUpIDs); err != nil {
 		return nil, err
 	}
 	if rows[0].Purpose == model.DutyReminder {
@@ -542,6 +557,32 @@ func (g *gathered) readActivities(tx *gorm.DB, activityIDs, memberIDs []uint64) 
 	}
 	for _, l := range leaves {
 		g.leave[[2]uint64{l.ActivityID, l.MemberID}] = true
+	}
+	return nil
+}
+
+func (g *gathered) readSeats(tx *gorm.DB, signUpIDs []uint64) error {
+	if len(signUpIDs) == 0 {
+		return nil
+	}
+	var signUps []model.SlotSignUp
+	var slots []model.ServiceSlot
+	var days []model.ServiceDay
+	ids := tx.Model(&model.SlotSignUp{}).Select("slot_id").Where("id IN ?", signUpIDs)
+	err := errors.Join(tx.Find(&signUps, "id IN ?", signUpIDs).Error, tx.Find(&slots, "id IN (?)", ids).Error,
+		tx.Find(&days, "id IN (?)", tx.Model(&model.ServiceSlot{}).Select("service_day_id").Where("id IN (?)", ids)).Error)
+	if err != nil {
+		return fmt.Errorf("read the seats that reminders are about: %w", err)
+	}
+	slot, day := map[uint64]model.ServiceSlot{}, map[uint64]model.ServiceDay{}
+	for _, s := range slots {
+		slot[s.ID] = s
+	}
+	for _, d := range days {
+		day[d.ID] = d
+	}
+	for _, u := range signUps {
+		g.seats[u.ID] = &model.SeatFacts{SignUp: u, Slot: slot[u.SlotID], Day: day[slot[u.SlotID].ServiceDayID]}
 	}
 	return nil
 }
@@ -600,7 +641,7 @@ func (g *gathered) readLedgers(tx *gorm.DB, accountIDs, rowIDs []uint64, templat
 func (g *gathered) of(r *model.Reminder) (model.Facts, uint64) {
 	at := [2]uint64{r.ActivityID, r.MemberID}
 	account, bound := g.accounts[r.MemberID]
-	return model.Facts{Activity: g.activities[r.ActivityID], OnRoster: g.roster[at], Conducts: g.conduct[at], Present: g.present[at],
+	return model.Facts{Activity: g.activities[r.ActivityID], Seat: g.seats[r.SignUpID], OnRoster: g.roster[at], Conducts: g.conduct[at], Present: g.present[at],
 		OnLeave: g.leave[at], Bound: bound, Template: g.template, Consents: len(g.held[account.ID]),
 		SentToday: g.today[account.ID], InFlight: g.busy[account.ID]}, account.ID
 }

@@ -217,10 +217,15 @@ func (s *SignUps) admit(tx *gorm.DB, w wish) (*SignedUp, error) {
 	if err := tx.Create(u).Error; err != nil {
 		return nil, fmt.Errorf("sign up for slot %d: %w", w.slotID, err)
 	}
+	var tell []model.Reminder
 	if w.by != w.memberID {
-		if err := notify(tx, u, model.SeatGiven, request.Slot.StartsAt, w.at); err != nil {
-			return nil, err
-		}
+		tell = append(tell, model.SeatGiven.OfSeat(u, slot, slot.StartsAt, w.at))
+	}
+	if u.State == model.Seated {
+		tell = append(tell, s.settings.Sending.ServiceReminders(u, slot, w.at)...)
+	}
+	if err := writeReminders(tx, tell); err != nil {
+		return nil, err
 	}
 	return signedUp(tx, u)
 }
@@ -353,7 +358,8 @@ func serveLine(tx *gorm.DB, slot *model.ServiceSlot, now time.Time) error {
 		}
 		slot.Waiting--
 		slot.Taken++
-		if err := notify(tx, u, model.SeatOffered, ends, now); err != nil {
+		// Written with the offer: it is there exactly if the offer is.
+		if err := writeReminders(tx, []model.Reminder{model.SeatOffered.OfSeat(u, slot, ends, now)}); err != nil {
 			return err
 		}
 	}
@@ -363,16 +369,6 @@ func serveLine(tx *gorm.DB, slot *model.ServiceSlot, now time.Time) error {
 func keepSignUp(tx *gorm.DB, u *model.SlotSignUp) error {
 	if err := tx.Save(u).Error; err != nil {
 		return fmt.Errorf("change sign-up %d: %w", u.ID, err)
-	}
-	return nil
-}
-
-// notify writes what the member must hear, in the transaction of what it tells
-// of: it is there exactly if that happened.
-func notify(tx *gorm.DB, u *model.SlotSignUp, kind model.NoticeKind, notAfter, now time.Time) error {
-	notice := model.ServiceNotice{SignUpID: u.ID, MemberID: u.MemberID, Kind: kind, At: now, NotAfter: notAfter}
-	if err := tx.Create(&notice).Error; err != nil {
-		return fmt.Errorf("notify of sign-up %d: %w", u.ID, err)
 	}
 	return nil
 }
@@ -434,7 +430,7 @@ func (s *SignUps) Cancel(ctx context.Context, actor *model.Actor, id uint64, in 
 			}
 		}
 		if forAnother {
-			if err := notify(tx, u, model.SeatLost, slot.EndsAt, now); err != nil {
+			if err := writeReminders(tx, []model.Reminder{model.SeatLost.OfSeat(u, slot, slot.StartsAt, now)}); err != nil {
 				return nil, err
 			}
 		}
@@ -546,6 +542,9 @@ func (s *SignUps) AnswerOffer(ctx context.Context, actor *model.Actor, id uint64
 		}
 		u.State = model.Seated
 		if err := keepSignUp(tx, u); err != nil {
+			return nil, err
+		}
+		if err := writeReminders(tx, s.settings.Sending.ServiceReminders(u, slot, now)); err != nil {
 			return nil, err
 		}
 		return signedUp(tx, u)
@@ -675,7 +674,7 @@ func emptySlot(tx *gorm.DB, slotID uint64, reason string, now time.Time) error {
 		if err := keepSignUp(tx, &rows[i]); err != nil {
 			return err
 		}
-		if err := notify(tx, &rows[i], model.SeatLost, slot.EndsAt, now); err != nil {
+		if err := writeReminders(tx, []model.Reminder{model.SeatLost.OfSeat(&rows[i], slot, slot.StartsAt, now)}); err != nil {
 			return err
 		}
 	}

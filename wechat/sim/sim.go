@@ -33,7 +33,7 @@ const (
 )
 
 // DefaultPages are the pages of the released mini-program where Config names none.
-var DefaultPages = []string{"pages/index/index", "pages/activity/index", "pages/checkin/index", "pages/me/index"}
+var DefaultPages = []string{"pages/index/index", "pages/activity/index", "pages/checkin/index", "pages/me/index", "pages/service/index"}
 
 // Config describes the mini-program account that is simulated. The zero value
 // is a working account without event pushes.

@@ -26,6 +26,7 @@ CREATE TABLE consent_ends (
 CREATE TABLE reminders (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   activity_id BIGINT UNSIGNED NOT NULL,
+  sign_up_id BIGINT UNSIGNED NOT NULL,
   member_id BIGINT UNSIGNED NOT NULL,
   kind VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   purpose VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
@@ -46,7 +47,7 @@ CREATE TABLE reminders (
   msg_id VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   created_at DATETIME(3) NOT NULL,
   settled_at DATETIME(3) NULL,
-  UNIQUE KEY reminders_once (activity_id, member_id, kind, due_at),
+  UNIQUE KEY reminders_once (activity_id, sign_up_id, member_id, kind, due_at),
   KEY reminders_next (state, purpose, next_at),
   KEY reminders_token (token),
   KEY reminders_member (member_id, state),

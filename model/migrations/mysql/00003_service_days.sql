@@ -105,20 +105,6 @@ CREATE TABLE slot_sign_ups (
   CONSTRAINT slot_sign_ups_to_member FOREIGN KEY (member_id) REFERENCES members (id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
--- What a member must hear of. It is written with the change it tells of, and
--- the key makes it one for each sign-up and kind.
-CREATE TABLE service_notices (
-  id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
-  sign_up_id BIGINT UNSIGNED NOT NULL,
-  member_id BIGINT UNSIGNED NOT NULL,
-  kind VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
-  at DATETIME(3) NOT NULL,
-  not_after DATETIME(3) NOT NULL,
-  UNIQUE KEY service_notices_once (sign_up_id, kind),
-  KEY service_notices_member (member_id, at),
-  CONSTRAINT service_notices_to_sign_up FOREIGN KEY (sign_up_id) REFERENCES slot_sign_ups (id)
-) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
-
 CREATE TABLE service_hours (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   member_id BIGINT UNSIGNED NOT NULL,
@@ -230,4 +216,4 @@ CREATE TABLE household_visits (
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- +goose Down
-DROP TABLE household_visits, household_pairings, feedback_slips, calendar_days, calendar_exceptions, service_calendars, hour_objections, service_hours, service_notices, slot_sign_ups, service_slots, service_days, community_registrations;
+DROP TABLE household_visits, household_pairings, feedback_slips, calendar_days, calendar_exceptions, service_calendars, hour_objections, service_hours, slot_sign_ups, service_slots, service_days, community_registrations;

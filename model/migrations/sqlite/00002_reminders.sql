@@ -27,6 +27,7 @@ CREATE TABLE consent_ends (
 CREATE TABLE reminders (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   activity_id INTEGER NOT NULL,
+  sign_up_id INTEGER NOT NULL,
   member_id INTEGER NOT NULL,
   kind TEXT NOT NULL CHECK (length(kind) <= 32),
   purpose TEXT NOT NULL CHECK (length(purpose) <= 32),
@@ -48,7 +49,7 @@ CREATE TABLE reminders (
   created_at DATETIME NOT NULL,
   settled_at DATETIME NULL
 );
-CREATE UNIQUE INDEX reminders_once ON reminders (activity_id, member_id, kind, due_at);
+CREATE UNIQUE INDEX reminders_once ON reminders (activity_id, sign_up_id, member_id, kind, due_at);
 CREATE INDEX reminders_next ON reminders (state, purpose, next_at);
 CREATE INDEX reminders_token ON reminders (token);
 CREATE INDEX reminders_member ON reminders (member_id, state);

@@ -105,20 +105,6 @@ CREATE INDEX slot_sign_ups_offers ON slot_sign_ups (state, offer_ends_at);
 CREATE INDEX slot_sign_ups_member ON slot_sign_ups (member_id, live);
 CREATE INDEX slot_sign_ups_no_show ON slot_sign_ups (no_show, branch_id);
 
--- What a member must hear of. It is written with the change it tells of, and
--- the key makes it one for each sign-up and kind.
-CREATE TABLE service_notices (
-  id INTEGER PRIMARY KEY AUTOINCREMENT,
-  sign_up_id INTEGER NOT NULL,
-  member_id INTEGER NOT NULL,
-  kind TEXT NOT NULL CHECK (length(kind) <= 16),
-  at DATETIME NOT NULL,
-  not_after DATETIME NOT NULL,
-  FOREIGN KEY (sign_up_id) REFERENCES slot_sign_ups (id)
-);
-CREATE UNIQUE INDEX service_notices_once ON service_notices (sign_up_id, kind);
-CREATE INDEX service_notices_member ON service_notices (member_id, at);
-
 CREATE TABLE service_hours (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   member_id INTEGER NOT NULL,
@@ -238,7 +224,6 @@ DROP TABLE calendar_exceptions;
 DROP TABLE service_calendars;
 DROP TABLE hour_objections;
 DROP TABLE service_hours;
-DROP TABLE service_notices;
 DROP TABLE slot_sign_ups;
 DROP TABLE service_slots;
 DROP TABLE service_days;
