@@ -178,7 +178,7 @@ func TestWhenOneIsCheckedInAndOut(t *testing.T) {
 		if got := u.Depart(&d, &s, false, now); !errors.Is(got, want) {
 			t.Errorf("leaving after %d minutes: %v, want %v", minutes, got, want)
 		}
-		if got := u.Depart(&d, &s, true, now); want == ErrStayLonger && got != nil {
+		if got := u.Depart(&d, &s, true, now); errors.Is(want, ErrStayLonger) && got != nil {
 			t.Errorf("leaving anyway: %v", got)
 		}
 	}
