@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -24,8 +25,9 @@ func TestMain(m *testing.M) { trial.Main(m) }
 // stage is a World behind the real router on a real port.
 type stage struct {
 	*trial.World
-	t   *testing.T
-	url string
+	t      *testing.T
+	url    string
+	client *http.Client // nil: a good network
 }
 
 // eachStage runs a test over HTTP, once on the embedded stores and once on
@@ -155,7 +157,7 @@ func (p *phone) try(ctx context.Context, method, path string, body any, headers 
 	for i := 0; i+1 < len(headers); i += 2 {
 		request.Header.Set(headers[i], headers[i+1])
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := cmp.Or(p.s.client, http.DefaultClient).Do(request)
 	if err != nil {
 		return nil, err
 	}

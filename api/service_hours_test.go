@@ -108,6 +108,36 @@ func TestTheFirstArrivalStandsAndTheLastDepartureCounts(t *testing.T) {
 	})
 }
 
+func TestTwoSlotsOfOneDayAreArrivedAtAndLeftInTheirOrder(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		n := s.aNeighbourhood(1, 1)
+		later := serviceStart.Add(2*time.Hour + 30*time.Minute)
+		n.publishDay("slots", []body{n.job(1, "starts_at", later, "ends_at", later.Add(time.Hour)), n.job(1)})
+		second := n.seat(n.members[0]) // signed up for before the first
+		n.slot = n.day.Slots[1].ID
+		first := n.seat(n.members[0])
+		me := n.members[0]
+		for _, step := range []struct {
+			after time.Duration
+			scan  func(*trial.Person) *reply
+			seat  uint64
+		}{
+			{0, n.arrive, first.ID},
+			{2*time.Hour + 10*time.Minute, func(p *trial.Person) *reply { return n.leave(p) }, first.ID}, // the second is open by now
+			{2*time.Hour + 15*time.Minute, n.arrive, second.ID},
+			{3*time.Hour + 30*time.Minute, func(p *trial.Person) *reply { return n.leave(p) }, second.ID},
+		} {
+			s.Clock.Set(serviceStart.Add(step.after))
+			if got := as[service.ServicePresence](t, step.scan(me)); got.SignUpID != step.seat {
+				t.Errorf("after %s the scan is about sign-up %d, want %d", step.after, got.SignUpID, step.seat)
+			}
+		}
+		if n.minutes(first.ID) != "scanned120" || n.minutes(second.ID) != "scanned60" {
+			t.Errorf("the ledger says %s and %s", n.minutes(first.ID), n.minutes(second.ID))
+		}
+	})
+}
+
 func TestLeavingTooEarlyAllTheSameMakesNoHours(t *testing.T) {
 	eachStage(t, func(t *testing.T, s *stage) {
 		n := s.aNeighbourhood(1, 1)

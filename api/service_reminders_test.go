@@ -1,7 +1,10 @@
 package api_test
 
 import (
+	"context"
+	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -67,6 +70,141 @@ func TestAnOfferIsToldOnceHoweverManyReplicasSend(t *testing.T) {
 			}
 		}
 		n.offer(second.ID)
+	})
+}
+
+// failing is a platform that is reached, or not, while the database goes away:
+// as when the sender is killed after its call, or just before.
+type failing struct {
+	service.Platform
+	mu    sync.Mutex
+	kills []func() (before bool)
+}
+
+func (f *failing) Deliver(ctx context.Context, openID, templateID, page string, data map[string]string) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before, killed := false, len(f.kills) > 0
+	if killed {
+		before = f.kills[0]()
+		f.kills = f.kills[1:]
+	}
+	if before {
+		return "", errors.New("the sender is dead")
+	}
+	return f.Platform.Deliver(ctx, openID, templateID, page, data)
+}
+
+func TestEveryOfferIsToldOnceAlthoughSendersDieBeforeAndAfterTheCall(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		const offers = 6
+		n := s.aNeighbourhood(2*offers, offers)
+		s.Connect()
+		n.everybody()
+		var seats, line []service.SignedUp
+		for _, p := range n.members[:offers] {
+			seats = append(seats, n.seat(p))
+		}
+		for _, p := range n.members[offers:] {
+			line = append(line, n.wait(p))
+			p.User.Accept(sim.TemplateID(sim.WaitingListOffer))
+		}
+		s.Heard()
+		for i, u := range seats {
+			want(t, n.cancel(n.members[i], u.ID), 200, "ok")
+		}
+		s.WeChat.Arm(sim.Fault{Endpoint: sim.Push, Kind: sim.Lost, Event: sim.SentEvent, Count: 4}) // of some nothing is heard
+		platform := s.Parts.Platform.(*failing)
+		died := 0
+		for i := range 4 {
+			platform.kills = append(platform.kills, func() bool {
+				s.CutDatabase()
+				died++
+				return i%2 == 0
+			})
+		}
+		for range 40 {
+			_ = n.Reminders.Resolve(t.Context()) // what fails is done by the next sender
+			_ = n.Reminders.Send(t.Context())
+			s.ReviveDatabase()
+			s.Heard()
+			s.Clock.Advance(15 * time.Second)
+		}
+		if died != 4 {
+			t.Errorf("%d senders died", died)
+		}
+		for i, p := range n.members[offers:] {
+			if got := len(p.User.Messages()); got != 1 {
+				t.Errorf("%s got %d messages, the notice is %s", p.Name, got, n.reminder(p, model.SeatOffered))
+			}
+			n.offer(line[i].ID)
+		}
+	}, func(p *service.Parts) { p.Platform = &failing{Platform: p.Platform} })
+}
+
+func TestAnOfferDeclinedAsItIsSentIsToldAtMostOnceAndTheNextOneOnce(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		const rounds = 5
+		n := s.aNeighbourhood(3*rounds, 1)
+		s.Connect()
+		n.everybody()
+		other := s.Replica()
+		for i := range rounds {
+			n.publishDay("slots", []body{n.job(1)})
+			owner, hasty, next := n.members[3*i], n.members[3*i+1], n.members[3*i+2]
+			u, first, second := n.seat(owner), n.wait(hasty), n.wait(next)
+			for range 2 {
+				hasty.User.Accept(sim.TemplateID(sim.WaitingListOffer))
+				next.User.Accept(sim.TemplateID(sim.WaitingListOffer))
+			}
+			s.Heard()
+			want(t, n.cancel(owner, u.ID), 200, "ok")
+			trial.Race(3, func(i int) {
+				if i == 0 {
+					want(t, n.answer(hasty, first.ID, false), 200, "ok")
+					return
+				}
+				if err := []*service.Services{nil, n.Services, other}[i].Reminders.Send(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+			n.sendOnAll(n.Services, other)
+			n.offer(second.ID)
+			told, why := len(hasty.User.Messages()), n.reminder(hasty, model.SeatOffered)
+			if told > 1 || (told == 1) != (why == "sent") || told == 0 && why != "withdrawn declined" {
+				t.Errorf("who declined got %d messages; the notice is %s", told, why)
+			}
+			if got := len(next.User.Messages()); got != 1 {
+				t.Errorf("the next in line got %d messages", got)
+			}
+		}
+	})
+}
+
+func TestAnOfferStandsOnTheFirstScreenWhetherOrNotAMessageArrives(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		n := s.aNeighbourhood(2, 1)
+		u, w := n.seat(n.members[0]), n.wait(n.members[1])
+		screen := func(p *trial.Person) service.HomeScreen {
+			return as[service.HomeScreen](t, n.phone(p).get("/v1/home"))
+		}
+		if got := screen(n.members[1]).Offers; len(got) != 0 {
+			t.Errorf("before any offer: %+v", got)
+		}
+		want(t, n.cancel(n.members[0], u.ID), 200, "ok")
+		ends := n.offer(w.ID).OfferEndsAt
+		got := screen(n.members[1])
+		if len(got.Offers) != 1 || got.Offers[0].SignUpID != w.ID || got.Offers[0].ServiceDayID != n.day.ID || !got.Offers[0].OfferEndsAt.Equal(*ends) ||
+			got.Headline != "“周四固定服务日”有一个名额为您保留，请在 3月11日 02:00 前确认" {
+			t.Errorf("the first screen says %q and %+v", got.Headline, got.Offers)
+		}
+		if got := screen(n.members[0]).Offers; len(got) != 0 {
+			t.Errorf("to somebody else: %+v", got)
+		}
+		s.Clock.Set(*ends) // the lines have not been looked after yet
+		if got := screen(n.members[1]).Offers; len(got) != 0 {
+			t.Errorf("after its end: %+v", got)
+		}
 	})
 }
 

@@ -1,7 +1,9 @@
 package api_test
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -535,6 +537,114 @@ func (n *neighbourhood) offer(id uint64) model.SlotSignUp {
 	return u
 }
 
+// shaky is a network on which every tenth request goes out and its connection
+// is reset at once: some arrive, some do not, and no answer comes.
+func shaky(t *testing.T) (client *http.Client, resets *atomic.Int64) {
+	resets = new(atomic.Int64)
+	var sent atomic.Int64
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &cutConn{conn.(*net.TCPConn), func() bool {
+			cut := sent.Add(1)%10 == 0
+			if cut {
+				resets.Add(1)
+			}
+			return cut
+		}}, nil
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: 10 * time.Second}, resets
+}
+
+type cutConn struct {
+	*net.TCPConn
+	cut func() bool
+}
+
+func (c *cutConn) Write(b []byte) (int, error) {
+	n, err := c.TCPConn.Write(b)
+	if err == nil && c.cut() {
+		_ = c.SetLinger(0) // closed with a reset
+		err = c.Close()
+	}
+	return n, err
+}
+
+// comeAndGo lets everybody sign up and cancel again and again over a shaky
+// network, sending each request until it is answered, and returns who was told
+// at the end that they have a seat.
+func (n *neighbourhood) comeAndGo(times int) (told map[uint64]bool, resets int64) {
+	client, cut := shaky(n.t)
+	both := []*neighbourhood{n.replica(), n.replica()}
+	both[0].client, both[1].client = client, client
+	var mu sync.Mutex
+	told = map[uint64]bool{}
+	trial.Race(len(n.members), func(i int) {
+		me := both[i%2].phone(n.members[i])
+		send := func(path string, in body) *reply {
+			for range 50 {
+				r, err := me.try(n.t.Context(), "POST", path, in)
+				if err == nil && r.Status != http.StatusServiceUnavailable {
+					return r
+				}
+			}
+			n.t.Error("fifty tries and no answer")
+			return &reply{}
+		}
+		var seat uint64
+		for range times {
+			if seat != 0 {
+				want(n.t, send(signUpPath(seat, "/cancellation"), body{}), 200, "ok")
+				seat = 0
+				continue
+			}
+			if r := send(slotPath(n.slot, "/sign-ups"), body{"nonce": nonce()}); r.Status == 200 {
+				seat = as[service.SignedUp](n.t, r).ID
+			} else if r.code() != "slot_full" {
+				n.t.Errorf("got %d %s", r.Status, r.Body)
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if seat != 0 {
+			told[seat] = true
+		}
+	})
+	return told, cut.Load()
+}
+
+func TestF19_WithATenthOfTheConnectionsResetSeatsAndRowsAgree(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		n := s.aNeighbourhood(40, 12)
+		n.everybody()
+		told, resets := n.comeAndGo(7)
+		taken, _ := n.counts()
+		if taken > 12 || taken != len(told) || resets < 10 {
+			t.Errorf("%d taken of 12, %d were told so; %d connections were reset", taken, len(told), resets)
+		}
+		for id := range told {
+			if n.state(id) != model.Seated {
+				t.Errorf("who was told of a seat is %s", n.state(id))
+			}
+		}
+	})
+}
+
+func TestF19_Control_WithoutTheLockTheSlotOverflowsAtOnce(t *testing.T) {
+	onServer(t, func(t *testing.T, s *stage) {
+		n := s.aNeighbourhood(40, 12)
+		n.everybody()
+		s.Sabotage(unlocked)
+		n.comeAndGo(1)
+		if rows := n.count(&model.SlotSignUp{}, "state = ?", model.Seated); rows <= 12 {
+			t.Errorf("%d seats of 12 without a lock: this test cannot see the race", rows)
+		}
+	})
+}
+
 func TestTwoServicesAtOneTimeAreNeverPossibleHoweverCloseTheTaps(t *testing.T) {
 	eachStage(t, func(t *testing.T, s *stage) {
 		n := s.aNeighbourhood(1, 5)
@@ -628,8 +738,10 @@ func TestASecretarySignsUpSeveralAllOrNoneOrTheRestInLine(t *testing.T) {
 			t.Errorf("again: %s", again.Body)
 		}
 		n.wantCounts(2, 1)
-		if got := s.count(&model.Reminder{}, "kind = 'seat_given'"); got != 3 {
-			t.Errorf("%d notices", got)
+		for i, wanted := range []int64{1, 0, 1} { // those named first have the seats
+			if got := s.count(&model.Reminder{}, "kind = 'seat_given' AND member_id = ?", n.members[i].ID); got != wanted {
+				t.Errorf("%d notices to %s", got, n.members[i].Name)
+			}
 		}
 	})
 }
@@ -653,6 +765,43 @@ func TestACancelledServiceDayEndsEverySeatAndLineAndTellsEachOnce(t *testing.T) 
 			t.Errorf("%d ended, %d told", ended, told)
 		}
 		want(t, n.signUp(n.members[1]), 409, "service_cancelled")
+	})
+}
+
+func TestAServiceDayToWhichPeopleHaveComeIsNotCalledOff(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		n := s.aNeighbourhood(2, 2)
+		u := n.seat(n.members[0])
+		n.seat(n.members[1])
+		s.Clock.Set(serviceStart.Add(-10 * time.Minute))
+		want(t, n.arrive(n.members[0]), 200, "ok")
+		s.Clock.Set(serviceStart)
+		want(t, n.phone(n.liaison).post(dayPath(n.day.ID, "/cancellation"), body{"reason": "大雨"}), 409, "service_started")
+		n.wantCounts(2, 0)
+		s.Clock.Set(serviceStart.Add(2 * time.Hour))
+		want(t, n.leave(n.members[0]), 200, "ok")
+		if got := as[service.HoursConfirmed](t, n.confirm()); got.Served != 1 || got.NoShows != 1 || n.minutes(u.ID) != "scanned120" {
+			t.Errorf("confirmed as %+v, the ledger says %s", got, n.minutes(u.ID))
+		}
+	})
+}
+
+func TestTwoOffersAtOneTimeLeaveTheChoice(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		n := s.aNeighbourhood(3, 1)
+		first := n.slot
+		held, mine := []service.SignedUp{n.seat(n.members[0])}, []service.SignedUp{n.wait(n.members[2])}
+		n.publishDay("slots", []body{n.job(1)})
+		held, mine = append(held, n.seat(n.members[1])), append(mine, n.wait(n.members[2]))
+		for i, u := range held {
+			want(t, n.cancel(n.members[i], u.ID), 200, "ok")
+		}
+		want(t, n.answer(n.members[2], mine[1].ID, true), 200, "ok")
+		want(t, n.answer(n.members[2], mine[0].ID, true), 409, "overlap")
+		want(t, n.answer(n.members[2], mine[0].ID, false), 200, "ok")
+		n.wantCounts(1, 0)
+		n.slot = first
+		n.wantCounts(0, 0)
 	})
 }
 

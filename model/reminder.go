@@ -35,7 +35,7 @@ var ReminderKindNames = map[ReminderKind]string{
 type rule struct {
 	purpose Purpose
 	change  bool   // tells of a change: must arrive, so it is exempt from the daily cap and tried again when in doubt
-	prompt  bool   // is exempt from the daily cap, and not tried again when in doubt
+	prompt  bool   // lapses soon: is exempt from the daily cap, comes at night if the morning is too late, and is not tried again when in doubt
 	came    bool   // is of no use to somebody who is there already, or on leave
 	note    string // the sentence of advice
 	names   string // of the change, five characters at most
@@ -318,13 +318,14 @@ func (r *Reminder) Decide(f Facts, rules SendingRules, now time.Time) Decision {
 	case r.ConsentID == 0 && f.Consents == 0:
 		return wait(r.NotAfter, NoConsent)
 	}
-	if end, quiet := rules.quietEnd(now); quiet && (!r.Kind.TellsChange() || end.Add(time.Hour).Before(r.NotAfter)) {
+	urgent := r.Kind.TellsChange() || kinds[r.Kind].prompt
+	if end, quiet := rules.quietEnd(now); quiet && (!urgent || end.Add(time.Hour).Before(r.NotAfter)) {
 		return wait(end, QuietNow)
 	}
 	switch {
 	case f.InFlight:
 		return wait(now.Add(personPause), PersonBusy)
-	case f.SentToday >= rules.PerDay && !r.Kind.TellsChange() && !kinds[r.Kind].prompt:
+	case f.SentToday >= rules.PerDay && !urgent:
 		return wait(rules.DayEnd(now), DailyCap)
 	}
 	return Decision{State: Attempting}

@@ -196,6 +196,58 @@ func TestWhenOneIsCheckedInAndOut(t *testing.T) {
 	}
 }
 
+func TestAfterTheConfirmationNobodyComesOrGoes(t *testing.T) {
+	d, s := aService() // as it was read, still published
+	u := SlotSignUp{State: Seated, SettledAt: &s.EndsAt}
+	if _, got := u.Arrive(&d, &s, s.StartsAt); !errors.Is(got, ErrServiceStatus) {
+		t.Errorf("arriving: %v", got)
+	}
+	u.ArrivedAt = &s.StartsAt
+	if got := u.Depart(&d, &s, true, s.EndsAt); !errors.Is(got, ErrServiceStatus) {
+		t.Errorf("leaving: %v", got)
+	}
+	if again, err := u.Arrive(&d, &s, s.EndsAt); !again || err != nil {
+		t.Errorf("arriving again: %v %v", again, err)
+	}
+}
+
+func TestWhichSeatOfADayAScanIsAbout(t *testing.T) {
+	d, _ := aService()
+	seat := func(from, until int, arrived, left bool) SeatFacts {
+		f := SeatFacts{Day: d, Slot: ServiceSlot{StartsAt: clock(from, 0), EndsAt: clock(until, 0)}, SignUp: SlotSignUp{State: Seated}}
+		if arrived {
+			f.SignUp.ArrivedAt = &f.Slot.StartsAt
+		}
+		if left {
+			f.SignUp.LeftAt = &f.Slot.EndsAt
+		}
+		return f
+	}
+	for _, c := range []struct {
+		name    string
+		leaving bool
+		now     time.Time
+		seats   []SeatFacts
+		want    int
+	}{
+		{"none", false, clock(9, 0), nil, -1},
+		{"the only one", false, clock(20, 0), []SeatFacts{seat(9, 11, false, false)}, 0},
+		{"in the morning, signed up for the afternoon first", false, clock(9, 0), []SeatFacts{seat(14, 16, false, false), seat(9, 11, false, false)}, 1},
+		{"there already", false, clock(10, 0), []SeatFacts{seat(14, 16, false, false), seat(9, 11, true, false)}, 1},
+		{"never left the morning's", false, clock(13, 40), []SeatFacts{seat(9, 11, true, false), seat(14, 16, false, false)}, 1},
+		{"left the morning's early", false, clock(10, 30), []SeatFacts{seat(9, 11, true, true), seat(14, 16, false, false)}, 1},
+		{"all is over", false, clock(17, 0), []SeatFacts{seat(14, 16, false, false), seat(9, 11, false, false)}, 0},
+		{"leaving the morning's when the next is open", true, clock(11, 10), []SeatFacts{seat(9, 11, true, false), seat(11, 13, false, false)}, 0},
+		{"leaving the second", true, clock(16, 0), []SeatFacts{seat(14, 16, true, false), seat(9, 11, true, false)}, 0},
+		{"leaving again, later", true, clock(16, 10), []SeatFacts{seat(9, 11, true, true), seat(14, 16, true, true)}, 1},
+		{"never came", true, clock(16, 0), []SeatFacts{seat(9, 11, false, false), seat(14, 16, false, false)}, 1},
+	} {
+		if got := SeatAt(c.seats, c.leaving, c.now); got != c.want {
+			t.Errorf("%s: the %d., want the %d.", c.name, got, c.want)
+		}
+	}
+}
+
 func TestSlotsOfADayAreOnThatDayAndTheDayEmbracesThem(t *testing.T) {
 	d, _ := aService()
 	slot := func(from, until int) ServiceSlot {
@@ -299,6 +351,14 @@ func TestMessagesAboutASeatAreSentOnlyWhileTheyAreTrue(t *testing.T) {
 	offer := SeatOffered.OfSeat(&u, &s, clock(22, 0), clock(9, 0))
 	if got := offer.Decide(Facts{Seat: &SeatFacts{u, s, d}, Bound: true, Template: true, Consents: 1, SentToday: 9}, rules, clock(10, 0)); got.State != Attempting {
 		t.Errorf("an offer waits for the daily cap: %+v", got)
+	}
+	// Offered at 23:00 of a service that begins early: it lapses before the
+	// quiet hours are over, or soon after.
+	for ends, want := range map[time.Time]ReminderState{clock(24+8, 0): Attempting, clock(24+8, 1): Queued} {
+		offer := SeatOffered.OfSeat(&u, &s, ends, clock(23, 0))
+		if got := offer.Decide(Facts{Seat: &SeatFacts{u, s, d}, Bound: true, Template: true, Consents: 1}, rules, clock(23, 0)); got.State != want {
+			t.Errorf("an offer in the night that ends at %s: %+v", ends, got)
+		}
 	}
 }
 

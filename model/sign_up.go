@@ -196,11 +196,6 @@ const (
 	serviceLate  = 2 * time.Hour
 )
 
-// Here says whether the day's code may be used for the slot at now.
-func (s *ServiceSlot) Here(now time.Time) bool {
-	return !now.Before(s.StartsAt.Add(-serviceEarly)) && now.Before(s.EndsAt.Add(serviceLate))
-}
-
 // Arrive says whether the member, who has the seat, may be checked in at now,
 // from half an hour before the start up to the end. Again is true for who is
 // there already: the first time stands.
@@ -212,6 +207,8 @@ func (u *SlotSignUp) Arrive(d *ServiceDay, s *ServiceSlot, now time.Time) (again
 		return true, nil
 	case d.Status != Published:
 		return false, d.Allow(Published)
+	case u.SettledAt != nil: // since the service day was read
+		return false, ErrServiceStatus.With("status", Closed)
 	case now.Before(s.StartsAt.Add(-serviceEarly)):
 		return false, ErrNotOpenYet.With("opens_at", s.StartsAt.Add(-serviceEarly))
 	case !now.Before(s.EndsAt):
@@ -231,12 +228,42 @@ func (u *SlotSignUp) Depart(d *ServiceDay, s *ServiceSlot, anyway bool, now time
 		return ErrNotArrivedYet
 	case d.Status != Published:
 		return d.Allow(Published)
+	case u.SettledAt != nil: // since the service day was read
+		return ErrServiceStatus.With("status", Closed)
 	case !now.Before(s.EndsAt.Add(serviceLate)):
 		return ErrCheckInClosed.With("closed_at", s.EndsAt.Add(serviceLate))
 	case now.Before(u.CountsFrom(d, s)) && !anyway:
 		return ErrStayLonger.With("counts_from", u.CountsFrom(d, s))
 	}
 	return nil
+}
+
+// SeatAt is which of a member's seats of one day a scan is about, by the start
+// of their slots: on arriving the first that is not over and not left, on
+// leaving the last at which the member has arrived. Where there is none of the
+// kind it is the last of all. Minus one means that there are no seats.
+func SeatAt(seats []SeatFacts, leaving bool, now time.Time) int {
+	best, last := -1, -1
+	for i := range seats {
+		f, starts := &seats[i], seats[i].Slot.StartsAt
+		if last < 0 || starts.After(seats[last].Slot.StartsAt) {
+			last = i
+		}
+		switch {
+		case leaving:
+			if f.SignUp.ArrivedAt != nil && (best < 0 || starts.After(seats[best].Slot.StartsAt)) {
+				best = i
+			}
+		case f.SignUp.LeftAt == nil && now.Before(f.Slot.EndsAt):
+			if best < 0 || starts.Before(seats[best].Slot.StartsAt) {
+				best = i
+			}
+		}
+	}
+	if best < 0 {
+		return last
+	}
+	return best
 }
 
 // CountsFrom is how long one who has arrived must stay for the service to

@@ -86,7 +86,10 @@ func Count(a *Activity, standings []Standing) Tally {
 // Sentence says the tally as a secretary would.
 func (t Tally) Sentence() string {
 	quorum := "已过半"
-	if t.QuorumMissing > 0 {
+	switch {
+	case t.VotersExpected == 0:
+		quorum = "应到的人都没有表决权"
+	case t.QuorumMissing > 0:
 		quorum = fmt.Sprintf("还差 %d 人过半", t.QuorumMissing)
 	}
 	return fmt.Sprintf("应到 %d 实到 %d 请假 %d 可表决 %d，%s", t.Expected, t.Present, t.OnLeave, t.VotersPresent, quorum)

@@ -120,6 +120,14 @@ func TestTheBranchOf31InOneSentence(t *testing.T) {
 	}
 }
 
+func TestWhereNobodyHasAVoteNothingIsSaidOfMoreThanHalf(t *testing.T) {
+	a := meeting()
+	tally := Count(&a, standings([]person{{status: Present}, {}}...))
+	if got, want := tally.Sentence(), "应到 2 实到 1 请假 0 可表决 0，应到的人都没有表决权"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func TestEverybodyIsCountedInExactlyOnePlace(t *testing.T) {
 	statuses := []AttendanceStatus{"", Present, SickLeave, PersonalLeave, DutyLeave, Absent}
 	rapid.Check(t, func(t *rapid.T) {

@@ -196,6 +196,7 @@ func (s *Calendars) Extend(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("find calendars: %w", err)
 	}
+	var failed error
 	for i := range all {
 		_, err := inTx(ctx, s.db, func(tx *gorm.DB) (struct{}, error) {
 			if _, err := lock[model.ServiceDay](tx, all[i].PatternID, model.ErrServiceDayNotFound); err != nil {
@@ -203,11 +204,9 @@ func (s *Calendars) Extend(ctx context.Context) error {
 			}
 			return struct{}{}, s.extend(tx, &all[i], now)
 		})
-		if err != nil {
-			return err
-		}
+		failed = errors.Join(failed, err) // one calendar does not hold up the others
 	}
-	return nil
+	return failed
 }
 
 // extend makes what is missing of one calendar, whose pattern is held.

@@ -210,10 +210,15 @@ func (s *Feedback) List(ctx context.Context, actor *model.Actor, communityID uin
 		return nil, model.BadField("quarter", "季度应为 2026Q1 的形式")
 	}
 	out := &SlipOverview{Items: []SlipSummary{}}
-	err := db.Table("service_hours h").Select("h.branch_id, b.name AS branch, COUNT(DISTINCT h.member_id) AS people").
-		Joins("JOIN organisations b ON b.id = h.branch_id").
-		Where("h.community_id = ? AND h.day >= ? AND h.day < ?", communityID, span.From, span.Until).
-		Group("h.branch_id, b.name").Order("h.branch_id").Scan(&out.Items).Error
+	// As on the slip: what was entered after its confirmation is not in it, and
+	// whose minutes were all taken back does not count.
+	each := db.Table("service_hours h").Select("h.branch_id, h.member_id, SUM(h.minutes) AS minutes").
+		Joins("LEFT JOIN feedback_slips f ON f.community_id = h.community_id AND f.branch_id = h.branch_id AND f.quarter = ?", quarter).
+		Where("h.community_id = ? AND h.day >= ? AND h.day < ? AND (f.id IS NULL OR h.at <= f.confirmed_at)", communityID, span.From, span.Until).
+		Group("h.branch_id, h.member_id")
+	err := db.Table("(?) e", each).Select("e.branch_id, b.name AS branch, SUM(CASE WHEN e.minutes > 0 THEN 1 ELSE 0 END) AS people").
+		Joins("JOIN organisations b ON b.id = e.branch_id").
+		Group("e.branch_id, b.name").Order("e.branch_id").Scan(&out.Items).Error
 	var kept []model.FeedbackSlip
 	if err == nil {
 		err = db.Find(&kept, "community_id = ? AND quarter = ?", communityID, quarter).Error

@@ -24,6 +24,7 @@ type HomeScreen struct {
 	Name     string         `json:"name"`
 	Branch   string         `json:"branch"`
 	Headline string         `json:"headline" doc:"现在最该做的一件事，一句话"`
+	Offers   []HomeOffer    `json:"offers" doc:"候补到的名额，等您确认"`
 	Now      []HomeActivity `json:"now" doc:"现在可以签到的"`
 	Next     []HomeActivity `json:"next" doc:"接下来三十天的"`
 	Year     HomeYear       `json:"year"`
@@ -43,6 +44,17 @@ type HomeActivity struct {
 	CancelReason string                 `json:"cancel_reason,omitempty"`
 	MyStatus     model.AttendanceStatus `json:"my_status" doc:"空为未到"`
 	CheckedInAt  *time.Time             `json:"checked_in_at"`
+}
+
+// HomeOffer is a seat in a service slot that is kept for the caller. It stands
+// here too because a message may not reach them.
+type HomeOffer struct {
+	SignUpID     uint64    `json:"sign_up_id"`
+	ServiceDayID uint64    `json:"service_day_id"`
+	Title        string    `json:"title"`
+	Slot         string    `json:"slot" doc:"岗位"`
+	StartsAt     time.Time `json:"starts_at"`
+	OfferEndsAt  time.Time `json:"offer_ends_at" doc:"请在这之前确认"`
 }
 
 // HomeYear is the caller's year so far, by closed activities.
@@ -65,7 +77,7 @@ type HomeWork struct {
 
 // Show is the caller's first screen.
 func (s *Home) Show(ctx context.Context, actor *model.Actor) (*HomeScreen, error) {
-	out := &HomeScreen{Bound: actor.MemberID != 0, Name: actor.Name, Now: []HomeActivity{}, Next: []HomeActivity{}, Work: []HomeWork{}}
+	out := &HomeScreen{Bound: actor.MemberID != 0, Name: actor.Name, Offers: []HomeOffer{}, Now: []HomeActivity{}, Next: []HomeActivity{}, Work: []HomeWork{}}
 	if !out.Bound {
 		out.Headline = "请先验证手机号，确认您的党员身份"
 		return out, nil
@@ -74,13 +86,21 @@ func (s *Home) Show(ctx context.Context, actor *model.Actor) (*HomeScreen, error
 	var me struct {
 		Branch string
 		Leader bool
+		Offers int
 	}
-	err := db.Table("members m").Select("m.leader, COALESCE(o.name, '') AS branch").
+	// Few have an offer: who has none pays no further query for it.
+	err := db.Table("members m").Select("m.leader, COALESCE(o.name, '') AS branch, "+
+		"(SELECT COUNT(*) FROM slot_sign_ups u WHERE u.member_id = m.id AND u.live = ? AND u.state = ?) AS offers", true, model.Offered).
 		Joins("LEFT JOIN organisations o ON o.id = ?", actor.BranchID).Where("m.id = ?", actor.MemberID).Scan(&me).Error
 	if err != nil {
 		return nil, fmt.Errorf("home of member %d: %w", actor.MemberID, err)
 	}
 	out.Branch = me.Branch
+	if me.Offers > 0 {
+		if err := s.fillOffers(db, actor, out, now); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.fillActivities(db, actor, out, now); err != nil {
 		return nil, err
 	}
@@ -90,8 +110,19 @@ func (s *Home) Show(ctx context.Context, actor *model.Actor) (*HomeScreen, error
 	if err := s.fillWork(db, actor, out, now); err != nil {
 		return nil, err
 	}
-	out.Headline = headline(out)
+	out.Headline = headline(out, s.settings.Zone)
 	return out, nil
+}
+
+func (s *Home) fillOffers(db *gorm.DB, actor *model.Actor, out *HomeScreen, now time.Time) error {
+	err := db.Table("slot_sign_ups u").Select("u.id AS sign_up_id, s.service_day_id, d.title, s.name AS slot, s.starts_at, u.offer_ends_at").
+		Joins("JOIN service_slots s ON s.id = u.slot_id").Joins("JOIN service_days d ON d.id = s.service_day_id").
+		Where("u.member_id = ? AND u.live = ? AND u.state = ? AND u.offer_ends_at > ?", actor.MemberID, true, model.Offered, now).
+		Order("u.offer_ends_at, u.id").Scan(&out.Offers).Error
+	if err != nil {
+		return fmt.Errorf("offers to member %d: %w", actor.MemberID, err)
+	}
+	return nil
 }
 
 func (s *Home) fillActivities(db *gorm.DB, actor *model.Actor, out *HomeScreen, now time.Time) error {
@@ -162,11 +193,15 @@ func (s *Home) fillWork(db *gorm.DB, actor *model.Actor, out *HomeScreen, now ti
 }
 
 // headline is the one thing to do now, in words for everybody.
-func headline(h *HomeScreen) string {
+func headline(h *HomeScreen, zone *time.Location) string {
 	for _, a := range h.Now {
 		if a.MyStatus == "" {
 			return "“" + a.Title + "”正在签到，请扫会场屏幕上的码"
 		}
+	}
+	if len(h.Offers) > 0 {
+		o := h.Offers[0]
+		return "“" + o.Title + "”有一个名额为您保留，请在 " + o.OfferEndsAt.In(zone).Format("1月2日 15:04") + " 前确认"
 	}
 	for _, a := range h.Now {
 		if a.MyStatus == model.Present {

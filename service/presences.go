@@ -99,7 +99,7 @@ type ServicePresence struct {
 // Arrive checks the caller in at the slot in which they have a seat. Scanning
 // again answers with the first time.
 func (s *Presences) Arrive(ctx context.Context, actor *model.Actor, in ServiceScan) (*ServicePresence, error) {
-	return s.scanned(ctx, actor, in.Code, func(tx *gorm.DB, p *presence, now time.Time) error {
+	return s.scanned(ctx, actor, in.Code, false, func(tx *gorm.DB, p *presence, now time.Time) error {
 		again, err := p.Arrive(&p.day, &p.slot, now)
 		if err != nil || again {
 			return err
@@ -113,7 +113,7 @@ func (s *Presences) Arrive(ctx context.Context, actor *model.Actor, in ServiceSc
 // the ledger. Leaving too early for any is refused once, with the moment from
 // which they count. Scanning again later moves the end.
 func (s *Presences) Leave(ctx context.Context, actor *model.Actor, in ServiceLeave) (*ServicePresence, error) {
-	return s.scanned(ctx, actor, in.Code, func(tx *gorm.DB, p *presence, now time.Time) error {
+	return s.scanned(ctx, actor, in.Code, true, func(tx *gorm.DB, p *presence, now time.Time) error {
 		if err := p.Depart(&p.day, &p.slot, in.Anyway, now); err != nil {
 			return err
 		}
@@ -139,7 +139,7 @@ type presence struct {
 }
 
 // scanned proves the code and acts on the caller's seat of that day.
-func (s *Presences) scanned(ctx context.Context, actor *model.Actor, code string, act func(*gorm.DB, *presence, time.Time) error) (*ServicePresence, error) {
+func (s *Presences) scanned(ctx context.Context, actor *model.Actor, code string, leaving bool, act func(*gorm.DB, *presence, time.Time) error) (*ServicePresence, error) {
 	now := s.now()
 	scan, err := s.codes.readService(code)
 	if err != nil {
@@ -156,7 +156,7 @@ func (s *Presences) scanned(ctx context.Context, actor *model.Actor, code string
 		if err := s.codes.freshAt(scan, d.CodeEpoch, now); err != nil {
 			return nil, err
 		}
-		p, err := ownSeat(tx, d, actor.MemberID, now)
+		p, err := ownSeat(tx, d, actor.MemberID, leaving, now)
 		if err != nil {
 			return nil, err
 		}
@@ -167,9 +167,9 @@ func (s *Presences) scanned(ctx context.Context, actor *model.Actor, code string
 	})
 }
 
-// ownSeat is the member's seat of the day that is on at now, else the next
-// one, else the last; held until the transaction ends.
-func ownSeat(tx *gorm.DB, d *model.ServiceDay, memberID uint64, now time.Time) (*presence, error) {
+// ownSeat is the member's seat of the day that a scan is about, held until the
+// transaction ends.
+func ownSeat(tx *gorm.DB, d *model.ServiceDay, memberID uint64, leaving bool, now time.Time) (*presence, error) {
 	slots, err := slotsOf(tx, d.ID)
 	if err != nil {
 		return nil, err
@@ -179,32 +179,19 @@ func ownSeat(tx *gorm.DB, d *model.ServiceDay, memberID uint64, now time.Time) (
 	for i := range slots {
 		byID[slots[i].ID], ids[i] = slots[i], slots[i].ID
 	}
-	var seats []model.SlotSignUp
-	if err := tx.Order("id").Find(&seats, "member_id = ? AND slot_id IN ? AND state = ?", memberID, ids, model.Seated).Error; err != nil {
+	var rows []model.SlotSignUp
+	if err := tx.Clauses(forUpdate).Order("id").Find(&rows, "member_id = ? AND slot_id IN ? AND state = ?", memberID, ids, model.Seated).Error; err != nil {
 		return nil, fmt.Errorf("seats of member %d: %w", memberID, err)
 	}
-	var best *model.SlotSignUp
-	for i := range seats {
-		slot := byID[seats[i].SlotID]
-		switch {
-		case best == nil:
-			best = &seats[i]
-		case slot.Here(now) && now.Before(slot.EndsAt) && seats[i].LeftAt == nil && (best.LeftAt != nil || !now.Before(slotEnd(byID, best))):
-			best = &seats[i]
-		}
+	seats := make([]model.SeatFacts, len(rows))
+	for i := range rows {
+		seats[i] = model.SeatFacts{SignUp: rows[i], Slot: byID[rows[i].SlotID], Day: *d}
 	}
-	if best == nil {
+	at := model.SeatAt(seats, leaving, now)
+	if at < 0 {
 		return nil, model.ErrSignUpRequired
 	}
-	u, err := lock[model.SlotSignUp](tx, best.ID, model.ErrSignUpRequired)
-	if err != nil {
-		return nil, err
-	}
-	return &presence{SlotSignUp: *u, slot: byID[u.SlotID], day: *d}, nil
-}
-
-func slotEnd(slots map[uint64]model.ServiceSlot, u *model.SlotSignUp) time.Time {
-	return slots[u.SlotID].EndsAt
+	return &presence{SlotSignUp: rows[at], slot: seats[at].Slot, day: *d}, nil
 }
 
 func (p *presence) show() *ServicePresence {

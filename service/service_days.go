@@ -294,7 +294,8 @@ func (s *ServiceDays) Publish(ctx context.Context, actor *model.Actor, id uint64
 }
 
 // Cancel calls a service day off: its seats, offers and lines end with it, and
-// everybody in them is told. Cancelling again changes nothing.
+// everybody in them is told. Once somebody has come to a slot that has begun,
+// the day is closed with their hours instead. Cancelling again changes nothing.
 func (s *ServiceDays) Cancel(ctx context.Context, actor *model.Actor, id uint64, in CancelInput) (*ServiceDayView, error) {
 	now := s.now()
 	reason, err := cleanReason(in.Reason)

@@ -218,7 +218,7 @@ func (s *SignUps) admit(tx *gorm.DB, w wish) (*SignedUp, error) {
 		return nil, fmt.Errorf("sign up for slot %d: %w", w.slotID, err)
 	}
 	var tell []model.Reminder
-	if w.by != w.memberID {
+	if w.by != w.memberID && u.State == model.Seated { // who waits is told when a seat is free
 		tell = append(tell, model.SeatGiven.OfSeat(u, slot, slot.StartsAt, w.at))
 	}
 	if u.State == model.Seated {
@@ -248,7 +248,7 @@ func (s *SignUps) request(tx *gorm.DB, day *model.ServiceDay, slot *model.Servic
 	var services, meetings []model.Commitment
 	err := tx.Table("slot_sign_ups u").Select("d.title, s.starts_at, s.ends_at").
 		Joins("JOIN service_slots s ON s.id = u.slot_id").Joins("JOIN service_days d ON d.id = s.service_day_id").
-		Where("u.member_id = ? AND u.live = ? AND u.state IN ? AND u.slot_id <> ?", memberID, true, holding, slot.ID).
+		Where("u.member_id = ? AND u.live = ? AND u.state = ? AND u.slot_id <> ?", memberID, true, model.Seated, slot.ID). // an offer binds nobody
 		Where("s.starts_at < ? AND s.ends_at > ?", slot.EndsAt, slot.StartsAt).Scan(&services).Error
 	if err == nil {
 		err = tx.Table("roster_entries r").Select("a.title, a.starts_at, a.ends_at").Joins("JOIN activities a ON a.id = r.activity_id").
@@ -599,8 +599,9 @@ type SeveralInput struct {
 }
 
 // CreateSeveral signs up several members of a branch whose meetings the caller
-// runs: all of them or none, or the rest in line, as asked. Each is told. Who
-// is signed up already stays so; a retry changes nothing.
+// runs: all of them or none, or the rest in line, as asked, in the order in
+// which they are named. Who got a seat is told. Who is signed up already stays
+// so; a retry changes nothing.
 func (s *SignUps) CreateSeveral(ctx context.Context, actor *model.Actor, slotID uint64, in SeveralInput) ([]SignedUp, error) {
 	members := slices.Clone(in.MemberIDs)
 	slices.Sort(members)
@@ -619,7 +620,12 @@ func (s *SignUps) CreateSeveral(ctx context.Context, actor *model.Actor, slotID 
 			return nil, err
 		}
 		out := make([]SignedUp, 0, len(members))
-		for _, id := range members {
+		done := map[uint64]bool{}
+		for _, id := range in.MemberIDs {
+			if done[id] {
+				continue
+			}
+			done[id] = true
 			w := s.wish(id, actor.MemberID, slotID, SignUpInput{Nonce: in.Nonce, OrWait: in.Rest == "wait", Insist: in.Insist})
 			one, err := s.admit(tx, w)
 			var refusal *model.Error
@@ -666,10 +672,13 @@ func emptySlot(tx *gorm.DB, slotID uint64, reason string, now time.Time) error {
 		return err
 	}
 	var rows []model.SlotSignUp
-	if err := tx.Order("id").Find(&rows, "slot_id = ? AND live = ?", slotID, true).Error; err != nil {
+	if err := tx.Clauses(forUpdate).Order("id").Find(&rows, "slot_id = ? AND live = ?", slotID, true).Error; err != nil {
 		return fmt.Errorf("sign-ups of slot %d: %w", slotID, err)
 	}
 	for i := range rows {
+		if slot.StartedAt(now) && rows[i].ArrivedAt != nil {
+			return model.ErrServiceStarted
+		}
 		rows[i].End(model.SignUpCancelled, reason, now)
 		if err := keepSignUp(tx, &rows[i]); err != nil {
 			return err
@@ -716,12 +725,12 @@ func (s *SignUps) ServeLines(ctx context.Context) error {
 	}
 	slots := append(late, idle...)
 	slices.Sort(slots)
+	var failed error
 	for _, id := range slices.Compact(slots) {
-		if _, err := inTx(ctx, s.db, func(tx *gorm.DB) (struct{}, error) { return struct{}{}, tendLine(tx, id, now) }); err != nil {
-			return err
-		}
+		_, err := inTx(ctx, s.db, func(tx *gorm.DB) (struct{}, error) { return struct{}{}, tendLine(tx, id, now) })
+		failed = errors.Join(failed, err) // one line does not hold up the others
 	}
-	return nil
+	return failed
 }
 
 func tendLine(tx *gorm.DB, slotID uint64, now time.Time) error {

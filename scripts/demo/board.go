@@ -34,14 +34,22 @@ func (t *tally) came(who *phone) {
 // sentence is how a secretary would say it.
 func (t *tally) sentence() string {
 	quorum := "已过半"
-	if n := t.missing(); n > 0 {
+	switch n := t.missing(); {
+	case t.VotersExpected == 0:
+		quorum = "应到的人都没有表决权"
+	case n > 0:
 		quorum = fmt.Sprintf("还差 %d 人过半", n)
 	}
 	return fmt.Sprintf("应到 %d 实到 %d 请假 %d 可表决 %d，%s", t.Expected, t.Present, t.OnLeave, t.VotersPresent, quorum)
 }
 
 // missing is how many voters are wanting to more than half.
-func (t *tally) missing() int { return max(0, t.VotersExpected/2+1-t.VotersPresent) }
+func (t *tally) missing() int {
+	if t.VotersExpected == 0 {
+		return 0
+	}
+	return max(0, t.VotersExpected/2+1-t.VotersPresent)
+}
 
 // like claims that got is what the story counted.
 func (t *tally) like(got tally) []Claim {
