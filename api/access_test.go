@@ -216,7 +216,7 @@ var accessTable = []access{
 	{"newServiceDayCode", false, served("/check-in-code", nil), [roles]int{401, 403, 403, 403, 403, 403, 403, 200, 200, 403, 404}, nil},
 	{"tickServicePresence", false, func(g *ground, l *land, _ *caller) call {
 		s := g.service(l)
-		return call{path: dayPath(s.day, "/presences"), body: body{"sign_up_ids": []uint64{s.signUp}, "act": "leave"}}
+		return call{path: dayPath(s.day, "/presences"), body: body{"sign_up_ids": []uint64{s.signUp}, "act": "arrive"}}
 	}, [roles]int{401, 403, 403, 403, 403, 403, 403, 200, 200, 403, 404}, nil},
 	{"confirmServiceHours", false, served("/hours", body{}), [roles]int{401, 403, 403, 403, 403, 403, 403, 200, 200, 403, 404}, nil},
 	{"checkInToService", false, serviceCode("/v1/service-check-ins"), [roles]int{401, 403, 409, 409, 409, 409, 409, 409, 409, 409, 409}, nil}, // none of them has the seat
