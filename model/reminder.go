@@ -454,6 +454,7 @@ const (
 	EventWait   = 2 * time.Minute  // the platform's event about a call in doubt comes within that
 	eventSkew   = 5 * time.Second  // how far the platform's clock may be off
 	mostTries   = 6
+	mostDoubts  = 4 // calls in doubt about one message
 	firstPause  = 5 * time.Second
 	mostPause   = 15 * time.Minute
 	laneRest    = 10 * time.Minute // of a template that keeps failing in one way
@@ -540,14 +541,15 @@ func Backoff(n int, dice float64) time.Duration {
 }
 
 // Resolve says what becomes of a call whose outcome is still unknown when the
-// wait for the platform's event is over: a second try where it cannot become a
+// wait for the platform's event is over: another try where it cannot become a
 // second message, because the person holds exactly one consent and the
-// platform would refuse; or where the message tells of a change and must
-// arrive. Alive is how many consents the person may still hold, the reserved
-// one included.
+// platform would refuse, however often it is asked; or, once, where the
+// message tells of a change and must arrive. Alive is how many consents the
+// person may still hold, the reserved one included.
 func (r *Reminder) Resolve(alive int, now time.Time) Step {
 	step := Step{State: UnknownFinal, Reason: "no_event", Tries: r.Tries, Doubts: r.Doubts, Fate: KeepConsent}
-	if r.Doubts == 1 && now.Before(r.NotAfter) && (alive == 1 || r.Kind.TellsChange()) {
+	harmless := alive == 1 && r.Doubts < mostDoubts
+	if now.Before(r.NotAfter) && (harmless || r.Doubts == 1 && r.Kind.TellsChange()) {
 		step.State, step.Reason, step.NextAt = Queued, SecondTry, now
 	}
 	return step

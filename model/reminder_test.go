@@ -145,7 +145,9 @@ func TestACallInDoubtIsTriedAgainOnlyWhereItCannotMakeASecondMessage(t *testing.
 		{"two consents", Reminder{Kind: DayBefore, Doubts: 1}, 2, UnknownFinal},
 		{"none: the person took it back", Reminder{Kind: DayBefore, Doubts: 1}, 0, UnknownFinal},
 		{"two consents and a change", Reminder{Kind: Moved, Doubts: 1}, 2, Queued},
-		{"in doubt a second time", Reminder{Kind: Moved, Doubts: 2}, 1, UnknownFinal},
+		{"two consents and a change, in doubt a second time", Reminder{Kind: Moved, Doubts: 2}, 2, UnknownFinal},
+		{"one consent, in doubt a third time", Reminder{Kind: DayBefore, Doubts: 3}, 1, Queued},
+		{"one consent, in doubt a fourth time", Reminder{Kind: DayBefore, Doubts: 4}, 1, UnknownFinal},
 		{"too late", Reminder{Kind: DayBefore, Doubts: 1, NotAfter: now}, 1, UnknownFinal},
 	} {
 		if c.r.NotAfter.IsZero() {

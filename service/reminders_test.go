@@ -271,7 +271,7 @@ func TestI4_AnEventThatComesLateStillTells(t *testing.T) {
 	})
 }
 
-func TestI6_NoAnswerNoEffectAndOneConsentIsTriedOnceMore(t *testing.T) {
+func TestI6_NoAnswerNoEffectAndOneConsentIsTriedAgain(t *testing.T) {
 	eachBranch(t, 1, func(t *testing.T, b *branch) {
 		p := b.members[0]
 		p.User.Accept(reminderTemplate)
@@ -288,16 +288,34 @@ func TestI6_NoAnswerNoEffectAndOneConsentIsTriedOnceMore(t *testing.T) {
 	})
 }
 
-func TestI6_TheSecondTryIsTheLast(t *testing.T) {
+func TestI6_WithOneConsentTheFourthCallIsTheLast(t *testing.T) {
 	eachBranch(t, 1, func(t *testing.T, b *branch) {
 		p := b.members[0]
 		p.User.Accept(reminderTemplate)
 		b.dueInAnHour()
-		b.inDoubt(false)
-		b.inDoubt(false)
-		b.work(time.Hour+10*time.Minute, time.Minute)
+		for range 4 {
+			b.inDoubt(false)
+		}
+		b.work(time.Hour+20*time.Minute, time.Minute)
 		b.want(p, model.DayBefore, model.UnknownFinal, "no_event")
-		b.wantCalls(2)
+		b.wantCalls(4)
+	})
+}
+
+func TestI6_AMessageThatArrivedUnseenIsNotSentAgainByTheFurtherCalls(t *testing.T) {
+	eachBranch(t, 1, func(t *testing.T, b *branch) {
+		p := b.members[0]
+		p.User.Accept(reminderTemplate)
+		b.dueInAnHour()
+		b.loseSentEvents()
+		b.inDoubt(false)
+		b.inDoubt(true)
+		b.work(time.Hour+20*time.Minute, time.Minute)
+		b.want(p, model.DayBefore, model.PresumedSent, model.OutcomeNoSubscription)
+		b.wantCalls(3)
+		if n := len(p.User.Messages()); n != 1 {
+			t.Errorf("%d messages", n)
+		}
 	})
 }
 

@@ -91,7 +91,7 @@ func (s *stage) reminders(ctx context.Context) error {
 		if calm.Load() {
 			return s.program
 		}
-		return s.program.With(fmt.Sprintf("DANGRI_TEST_FAULTS=after_wechat_call:%d", 150*(n+1)))
+		return s.program.With(fmt.Sprintf("DANGRI_TEST_FAULTS=after_wechat_call:%d", 20+7*n))
 	})
 	endKills := beside(ctx, func(ctx context.Context) { every(ctx, 3*time.Second, s.killNext) })
 	time.Sleep(20 * time.Second) // of kills and faults
@@ -101,7 +101,7 @@ func (s *stage) reminders(ctx context.Context) error {
 		s.killNext(i) // the next start is without faults
 	}
 	s.check(restarts() >= 5, "发送的进程死了 %d 次", restarts())
-	err = rig.Until(ctx, 10*time.Minute, "every reminder has an outcome", func() bool {
+	err = rig.Until(ctx, 15*time.Minute, "every reminder has an outcome", func() bool {
 		var open int64
 		return s.stores.DB.Model(&model.Reminder{}).Where("activity_id >= ? AND kind = ? AND (state IN ? OR state = ? AND reason <> ?)", first, model.HourBefore,
 			[]model.ReminderState{model.Attempting, model.Unknown}, model.Queued, model.NoConsent).Count(&open).Error == nil && open == 0
@@ -208,10 +208,10 @@ func (p *phones) messages(person int) (all []sim.Message, err error) {
 // gone out, and loses, delays and doubles events.
 func (p *phones) arm(people int) error {
 	for _, f := range []map[string]any{
-		{"endpoint": sendEndpoint, "kind": sim.Code, "code": -1, "rate": 0.21},
-		{"endpoint": sendEndpoint, "kind": sim.Reset, "done": true, "rate": 0.04},
-		{"endpoint": sendEndpoint, "kind": sim.Reset, "rate": 0.03},
-		{"endpoint": sendEndpoint, "kind": sim.HTML, "rate": 0.02},
+		{"endpoint": sendEndpoint, "kind": sim.Code, "code": -1, "rate": 0.18},
+		{"endpoint": sendEndpoint, "kind": sim.Reset, "done": true, "rate": 0.05},
+		{"endpoint": sendEndpoint, "kind": sim.Reset, "rate": 0.04},
+		{"endpoint": sendEndpoint, "kind": sim.HTML, "rate": 0.03},
 		{"endpoint": sendEndpoint, "kind": sim.Empty, "done": true, "rate": 0.02},
 		{"endpoint": sendEndpoint, "kind": sim.Slow, "done": true, "rate": 0.02, "delay": "6s"},
 		{"endpoint": sendEndpoint, "kind": sim.Code, "code": 40001, "count": people / 100},
