@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	json "github.com/go-json-experiment/json"
 	"golang.org/x/sync/singleflight"
 	"gorm.io/gorm"
 

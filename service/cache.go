@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -14,19 +15,37 @@ import (
 // cache is Redis as this program uses it: nothing in it matters, everything
 // can be rebuilt from the database. When Redis is away a breaker makes every
 // call an instant miss instead of a wait.
+//
+// Reads travel together: while so many round trips are under way that another
+// would only cost processor time, those who ask meanwhile share the next one.
 type cache struct {
 	redis   redis.UniversalClient
 	prefix  string
 	breaker *gobreaker.CircuitBreaker[[]redis.Cmder]
+
+	mu      sync.Mutex
+	filling *lookup       // what those who ask now join; nil: nobody waits
+	flights chan struct{} // one for each round trip of reads under way
 }
 
-// A call that takes longer than this is a miss: the database answers sooner.
-const cachePatience = 250 * time.Millisecond
+// lookup is one round trip of reads. Whoever began it makes it, for all who
+// joined until it left.
+type lookup struct {
+	keys   []string
+	values []string // after done
+	done   chan struct{}
+}
+
+const (
+	cachePatience = 250 * time.Millisecond // who waits longer has a miss: the database answers sooner
+	lookupFlights = 2
+	lookupKeys    = 256 // in one round trip, or a few more
+)
 
 func newCache(client redis.UniversalClient, prefix string, log *slog.Logger) *cache {
-	return &cache{redis: client, prefix: prefix, breaker: gobreaker.NewCircuitBreaker[[]redis.Cmder](gobreaker.Settings{
+	return &cache{redis: client, prefix: prefix, flights: make(chan struct{}, lookupFlights), breaker: gobreaker.NewCircuitBreaker[[]redis.Cmder](gobreaker.Settings{
 		Name: "redis", Timeout: time.Second,
-		ReadyToTrip:  func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= 5 },
+		ReadyToTrip:  func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= 3 },
 		IsSuccessful: func(err error) bool { return err == nil || errors.Is(err, context.Canceled) },
 		OnStateChange: func(_ string, from, to gobreaker.State) {
 			log.Warn("redis breaker", "from", from.String(), "to", to.String())
@@ -37,29 +56,78 @@ func newCache(client redis.UniversalClient, prefix string, log *slog.Logger) *ca
 // get returns the values of the keys in one round trip; a missing key, and
 // every key while Redis is away, is "".
 func (c *cache) get(ctx context.Context, keys ...string) []string {
-	values := make([]string, len(keys))
-	commands, err := c.do(ctx, func(p redis.Pipeliner) {
-		for _, k := range keys {
-			p.Get(ctx, c.prefix+k)
+	// Who leaves early does not take along those who wait for the same round trip.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cachePatience)
+	defer cancel()
+	l, from, first := c.join(keys)
+	if first {
+		c.look(ctx, l)
+	}
+	select {
+	case <-l.done:
+		return l.values[from : from+len(keys)]
+	case <-ctx.Done():
+		return make([]string, len(keys))
+	}
+}
+
+// join adds the keys to the round trip that leaves next and says where their
+// values will be, and whether the caller is the one to make it.
+func (c *cache) join(keys []string) (l *lookup, from int, first bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if l = c.filling; l == nil {
+		l, first = &lookup{done: make(chan struct{})}, true
+		c.filling = l
+	}
+	from = len(l.keys)
+	for _, k := range keys {
+		l.keys = append(l.keys, c.prefix+k)
+	}
+	if len(l.keys) >= lookupKeys {
+		c.filling = nil
+	}
+	return l, from, first
+}
+
+// look makes a round trip as soon as there is room for it.
+func (c *cache) look(ctx context.Context, l *lookup) {
+	defer close(l.done)
+	select {
+	case c.flights <- struct{}{}:
+		defer func() { <-c.flights }()
+	case <-ctx.Done():
+	}
+	c.mu.Lock()
+	if c.filling == l {
+		c.filling = nil
+	}
+	c.mu.Unlock()
+	l.values = make([]string, len(l.keys))
+	if ctx.Err() != nil {
+		return // a miss for all: Redis does not answer
+	}
+	commands, err := c.do(ctx, func(ctx context.Context, p redis.Pipeliner) {
+		for _, k := range l.keys {
+			p.Get(ctx, k)
 		}
 	})
 	if err != nil {
-		return values
+		return
 	}
 	for i, cmd := range commands {
-		values[i] = cmd.(*redis.StringCmd).Val()
+		l.values[i] = cmd.(*redis.StringCmd).Val()
 	}
-	return values
 }
 
 // set keeps a value for a while, or does nothing.
 func (c *cache) set(ctx context.Context, key, value string, life time.Duration) {
-	_, _ = c.do(ctx, func(p redis.Pipeliner) { p.Set(ctx, c.prefix+key, value, life) })
+	_, _ = c.do(ctx, func(ctx context.Context, p redis.Pipeliner) { p.Set(ctx, c.prefix+key, value, life) })
 }
 
 // drop forgets the keys, or does nothing.
 func (c *cache) drop(ctx context.Context, keys ...string) {
-	_, _ = c.do(ctx, func(p redis.Pipeliner) {
+	_, _ = c.do(ctx, func(ctx context.Context, p redis.Pipeliner) {
 		for _, k := range keys {
 			p.Del(ctx, c.prefix+k)
 		}
@@ -69,7 +137,7 @@ func (c *cache) drop(ctx context.Context, keys ...string) {
 // bump gives each key a value that it never had, also not before Redis lost
 // it, and keeps that for a while; false while Redis is away.
 func (c *cache) bump(ctx context.Context, life time.Duration, keys ...string) bool {
-	_, err := c.do(ctx, func(p redis.Pipeliner) {
+	_, err := c.do(ctx, func(ctx context.Context, p redis.Pipeliner) {
 		for _, k := range keys {
 			p.Set(ctx, c.prefix+k, rand.Text(), life)
 		}
@@ -84,12 +152,12 @@ func (c *cache) ping(ctx context.Context) error {
 	return c.redis.Ping(ctx).Err()
 }
 
-func (c *cache) do(ctx context.Context, fill func(redis.Pipeliner)) ([]redis.Cmder, error) {
+func (c *cache) do(ctx context.Context, fill func(context.Context, redis.Pipeliner)) ([]redis.Cmder, error) {
 	return c.breaker.Execute(func() ([]redis.Cmder, error) {
 		ctx, cancel := context.WithTimeout(ctx, cachePatience)
 		defer cancel()
 		p := c.redis.Pipeline()
-		fill(p)
+		fill(ctx, p)
 		commands, err := p.Exec(ctx)
 		if errors.Is(err, redis.Nil) {
 			err = nil

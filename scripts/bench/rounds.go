@@ -202,7 +202,7 @@ func (b *bench) boards(process *rig.Process) (load, error) {
 		return load{}, err
 	}
 	var l load
-	for _, i := range b.town.Secretaries() {
+	for _, i := range b.town.Committees() {
 		l.requests = append(l.requests, rig.Request(http.MethodGet, fmt.Sprintf("/v1/activities/%d/board", m.Activity(i)), b.town.Token(i), nil))
 	}
 	return l, b.warm(process, l)

@@ -64,8 +64,12 @@ func Found(ctx context.Context, db *gorm.DB, branches, perBranch, past int) (*To
 		hash := sha256.Sum256([]byte(t.Token(i)))
 		sessions[i] = model.Session{ID: id, TokenHash: base64.RawURLEncoding.EncodeToString(hash[:]), AccountID: id,
 			CreatedAt: now, SeenAt: now, ExpiresAt: now.AddDate(0, 0, 30)}
-		if i%perBranch == 0 {
-			posts = append(posts, model.Post{MemberID: id, OrganisationID: t.Branch(i), Kind: model.Secretary, Span: always})
+		if i%perBranch < committee {
+			post := model.Post{MemberID: id, OrganisationID: t.Branch(i), Kind: model.CommitteeMember, Span: always}
+			if t.Secretary(i) == i {
+				post.Kind = model.Secretary
+			}
+			posts = append(posts, post)
 		}
 	}
 	for _, rows := range []any{tree, members, memberships, posts, accounts, sessions} {
@@ -92,11 +96,15 @@ func (t *Town) Branch(person int) uint64 { return uint64(person/t.perBranch) + 1
 // Secretary is the secretary of a person's branch.
 func (t *Town) Secretary(person int) int { return person - person%t.perBranch }
 
-// Secretaries are all of them, one for each branch.
-func (t *Town) Secretaries() []int {
-	all := make([]int, t.branches)
-	for b := range all {
-		all[b] = b * t.perBranch
+// committee is how many of a branch run its meetings, the secretary first.
+const committee = 5
+
+// Committees are all who run meetings.
+func (t *Town) Committees() (all []int) {
+	for i := range t.Size() {
+		if i%t.perBranch < committee {
+			all = append(all, i)
+		}
 	}
 	return all
 }
