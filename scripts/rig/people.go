@@ -96,6 +96,15 @@ func (t *Town) Branch(person int) uint64 { return uint64(person/t.perBranch) + 1
 // Secretary is the secretary of a person's branch.
 func (t *Town) Secretary(person int) int { return person - person%t.perBranch }
 
+// Secretaries are all of them, one for each branch.
+func (t *Town) Secretaries() []int {
+	all := make([]int, t.branches)
+	for b := range all {
+		all[b] = b * t.perBranch
+	}
+	return all
+}
+
 // committee is how many of a branch run its meetings, the secretary first.
 const committee = 5
 
