@@ -97,6 +97,9 @@ var accessTable = []access{
 	{"cancelActivity", false, func(g *ground, l *land, _ *caller) call {
 		return call{path: g.path(g.activity(l, model.Published), "/cancellation"), body: body{"reason": "停电" + l.canary}}
 	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"restoreActivity", false, func(g *ground, l *land, _ *caller) call {
+		return call{path: g.path(g.activity(l, model.Cancelled), "/restoration"), body: body{"reason": "来电了" + l.canary}}
+	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
 
 	{"checkIn/code", false, func(g *ground, l *land, _ *caller) call {
 		return call{path: "/v1/check-ins", body: body{"code": g.code(l).Code, "nonce": nonce()}}

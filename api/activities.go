@@ -65,3 +65,14 @@ func cancelActivity(s *service.Services) useCase[cancelRequest, *model.Activity]
 		return s.Activities.Cancel(ctx, actor, r.ActivityID, r.Body)
 	}
 }
+
+type restoreRequest struct {
+	OfActivity
+	Body service.RestoreInput
+}
+
+func restoreActivity(s *service.Services) useCase[restoreRequest, *model.Activity] {
+	return func(ctx context.Context, actor *model.Actor, r *restoreRequest) (*model.Activity, error) {
+		return s.Activities.Restore(ctx, actor, r.ActivityID, r.Body)
+	}
+}

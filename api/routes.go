@@ -18,6 +18,7 @@ func routes(r *router) {
 	route(r, "PUT", "/v1/activities/{activity_id}", "editActivity", "修改或改期", member(r, editActivity(s)))
 	route(r, "POST", "/v1/activities/{activity_id}/publication", "publishActivity", "发布", member(r, publishActivity(s)))
 	route(r, "POST", "/v1/activities/{activity_id}/cancellation", "cancelActivity", "取消", member(r, cancelActivity(s)))
+	route(r, "POST", "/v1/activities/{activity_id}/restoration", "restoreActivity", "恢复已取消的活动", member(r, restoreActivity(s)))
 
 	route(r, "POST", "/v1/check-ins", "checkIn", "签到", member(r, checkIn(s)))
 	route(r, "GET", "/v1/activities/{activity_id}/check-in-code", "checkInCode", "会场屏幕上的签到码", member(r, checkInCode(s)))

@@ -59,6 +59,7 @@ var (
 	ErrActivityCancelled = &Error{Kind: Conflict, Code: "cancelled", Message: "活动已取消，请留意支部的新通知"}
 	ErrNotPublished      = &Error{Kind: Conflict, Code: "not_published", Message: "活动还没有发布"}
 	ErrActivityStarted   = &Error{Kind: Conflict, Code: "already_started", Message: "活动已经开始，开始时间、参加范围、迟到时间和学时不能再改"}
+	ErrActivityOver      = &Error{Kind: Conflict, Code: "activity_over", Message: "活动时间已过，不能恢复，请另外新建活动"}
 	ErrNotStarted        = &Error{Kind: Conflict, Code: "not_started", Message: "活动还没有开始，不能结束；不再举行的请用“取消”"}
 	ErrWindow            = &Error{Kind: Invalid, Code: "window", Message: "时间不对：应为 开放签到 ≤ 开始 < 结束，签到截止在开始之后"}
 	ErrAudience          = &Error{Kind: Invalid, Code: "audience", Message: "参加范围里有不属于本支部的党小组或党员"}
@@ -97,6 +98,11 @@ type Activity struct {
 	Status         ActivityStatus `json:"status"`
 	CancelReason   string         `json:"cancel_reason,omitempty"`
 	CodeEpoch      uint32         `json:"-"`
+	ScreenEpoch    uint32         `json:"-"`
+	ShowNames      bool           `json:"show_names" doc:"大屏幕上显示到会者的全名；否则只显示姓"`
+	SeriesID       *uint64        `json:"series_id,omitempty" doc:"定期安排的编号"`
+	SeriesDay      *Day           `json:"series_day,omitempty" doc:"按规则是哪一天的"`
+	Detached       bool           `json:"detached,omitempty" doc:"单独改过，不再随定期安排变动"`
 	Version        int            `json:"version"`
 	CreatedBy      uint64         `json:"-"`
 	PublishedAt    *time.Time     `json:"published_at"`
@@ -150,6 +156,18 @@ func (a *Activity) CloseableAt(now time.Time) error {
 	}
 	if !a.StartedAt(now) {
 		return ErrNotStarted
+	}
+	return nil
+}
+
+// RestorableAt says whether the activity, which is called off, may take place
+// after all.
+func (a *Activity) RestorableAt(now time.Time) error {
+	switch {
+	case a.Status != Cancelled:
+		return ErrWrongStatus.With("status", a.Status)
+	case !now.Before(a.EndsAt):
+		return ErrActivityOver
 	}
 	return nil
 }

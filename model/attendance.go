@@ -11,6 +11,7 @@ var (
 	ErrCodeExpired      = &Error{Kind: Conflict, Code: "code_expired", Message: "二维码已更新，请重新扫描屏幕上的新码"}
 	ErrTypedCodeInvalid = &Error{Kind: Conflict, Code: "typed_code_invalid", Message: "签到码不对，请看会场屏幕上的六位数字"}
 	ErrWrongActivity    = &Error{Kind: Conflict, Code: "wrong_activity", Message: "这是另一场活动的二维码，请核对会场"}
+	ErrWrongSession     = &Error{Kind: Conflict, Code: "wrong_session", Message: "这是同一定期活动另一次的二维码，请扫这一次会场屏幕上的码"}
 	ErrNotOpenYet       = &Error{Kind: Conflict, Code: "not_open_yet", Message: "签到还没有开始，请稍后再扫"}
 	ErrCheckInClosed    = &Error{Kind: Conflict, Code: "closed", Message: "签到已经结束，可以请书记补记"}
 	ErrNotOnRoster      = &Error{Kind: Conflict, Code: "not_on_roster", Message: "您不在本次活动的名单中，请联系党支部书记"}

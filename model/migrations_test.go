@@ -30,7 +30,7 @@ var rows = []any{
 	Activity{}, ActivityTarget{}, RosterEntry{}, Leave{}, Attendance{}, AuditEntry{},
 	Consent{}, ConsentEnd{}, Reminder{}, Delivery{}, SendDecision{},
 	CommunityRegistration{}, ServiceDay{}, ServiceSlot{}, SlotSignUp{}, ServiceHours{}, HourObjection{},
-	ServiceCalendar{}, CalendarException{}, CalendarDay{}, FeedbackSlip{}, HouseholdPairing{}, HouseholdVisit{},
+	ServiceCalendar{}, CalendarException{}, CalendarDay{}, FeedbackSlip{}, HouseholdPairing{}, HouseholdVisit{}, ActivitySeries{}, JointBranch{},
 }
 
 // emptySQLite is a new SQLite file.

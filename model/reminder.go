@@ -15,6 +15,7 @@ const (
 	HourBefore ReminderKind = "hour_before"
 	Moved      ReminderKind = "moved"       // another time or place
 	CalledOff  ReminderKind = "called_off"  // cancelled
+	Resumed    ReminderKind = "resumed"     // takes place after all, after a cancellation that people were told of
 	NotArrived ReminderKind = "not_arrived" // ten minutes after the start
 	NotClosed  ReminderKind = "not_closed"  // to those who conduct it: the meeting still waits to be closed
 
@@ -26,7 +27,7 @@ const (
 
 // ReminderKindNames are the words people use, by kind.
 var ReminderKindNames = map[ReminderKind]string{
-	DayBefore: "提前一天提醒", HourBefore: "提前一小时提醒", Moved: "变更通知", CalledOff: "取消通知",
+	DayBefore: "提前一天提醒", HourBefore: "提前一小时提醒", Moved: "变更通知", CalledOff: "取消通知", Resumed: "恢复通知",
 	NotArrived: "未到提醒", NotClosed: "待结束提醒",
 	SeatOffered: "候补到位通知", SeatGiven: "代报名通知", SeatLost: "服务取消通知", ServiceBefore: "服务日提醒",
 }
@@ -47,6 +48,7 @@ var kinds = map[ReminderKind]rule{
 	NotArrived: {purpose: ActivityReminder, came: true, note: "活动已开始，请尽快到场签到"},
 	Moved:      {purpose: ActivityChange, change: true, names: "时间地点"},
 	CalledOff:  {purpose: ActivityChange, change: true, names: "活动取消"},
+	Resumed:    {purpose: ActivityChange, change: true, names: "恢复举行"},
 	NotClosed:  {purpose: DutyReminder, note: "请结束会议，登记到会情况"},
 
 	SeatOffered:   {purpose: WaitingListOffer, prompt: true, note: "名额为您保留，请在截止前确认"},
@@ -434,8 +436,11 @@ func (r *Reminder) Says(a *Activity, zone *time.Location, awaited int, now time.
 		place = "详见小程序"
 	}
 	reason := "请以新的时间地点为准"
-	if r.Kind == CalledOff {
+	switch r.Kind {
+	case CalledOff:
 		reason = a.CancelReason
+	case Resumed:
+		reason = "原取消通知作废，请按时参加"
 	}
 	title := a.Title
 	if r.Kind == NotClosed {

@@ -38,6 +38,7 @@ type ActivityInput struct {
 	Audience          model.AudienceKind `json:"audience,omitempty" enum:"branch,groups,members" default:"branch" doc:"参加范围"`
 	Targets           []uint64           `json:"targets,omitempty" maxItems:"500" doc:"党小组或党员的编号"`
 	OpenToGuests      bool               `json:"open_to_guests,omitempty" doc:"名单外的党员可以列席签到"`
+	ShowNames         bool               `json:"show_names,omitempty" doc:"大屏幕上显示到会者的全名；不选只显示姓"`
 }
 
 // DraftInput is a new activity of an organisation.
@@ -69,7 +70,7 @@ func (in *ActivityInput) apply(a *model.Activity) error {
 	if in.CloseAfterMinutes > 0 {
 		a.ClosesAt = a.StartsAt.Add(minutes(in.CloseAfterMinutes))
 	}
-	a.CreditHours, a.Audience, a.OpenToGuests = in.CreditHours, in.Audience, in.OpenToGuests
+	a.CreditHours, a.Audience, a.OpenToGuests, a.ShowNames = in.CreditHours, in.Audience, in.OpenToGuests, in.ShowNames
 	if a.Audience == "" {
 		a.Audience = model.WholeBranch
 	}
@@ -402,6 +403,79 @@ func (s *Activities) Cancel(ctx context.Context, actor *model.Actor, id uint64, 
 		s.boards.changed(ctx, id)
 	}
 	return a, err
+}
+
+// RestoreInput says why a cancelled activity takes place after all.
+type RestoreInput struct {
+	Reason string `json:"reason" minLength:"2" maxLength:"100" doc:"恢复的原因，留痕"`
+}
+
+// Restore lets a cancelled activity take place after all, as long as it has not
+// ended: published again, or a draft where it never was published. Leaves and
+// what was recorded are as before; before the start the roster is made anew.
+// Reminders that had not gone out come back, and who was told of the
+// cancellation, or may have been, is told that it is void. Codes of before stay
+// worthless. Restoring what is not cancelled changes nothing.
+func (s *Activities) Restore(ctx context.Context, actor *model.Actor, id uint64, in RestoreInput) (*model.Activity, error) {
+	before, err := s.conducted(ctx, actor, id)
+	if err != nil {
+		return nil, err
+	}
+	reason, err := cleanReason(in.Reason)
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	a, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.Activity, error) {
+		if err := s.holdAudience(tx, before); err != nil {
+			return nil, err
+		}
+		a, err := lock[model.Activity](tx, id, model.ErrActivityNotFound)
+		switch {
+		case err != nil:
+			return nil, err
+		case a.Status == model.Draft || a.Status == model.Published:
+			return a, nil
+		}
+		if err := a.RestorableAt(now); err != nil {
+			return nil, err
+		}
+		a.Status, a.CancelReason, a.Version, a.CodeEpoch = model.Draft, "", a.Version+1, a.CodeEpoch+1
+		if a.Announced() {
+			a.Status = model.Published
+		}
+		if err := tx.Save(a).Error; err != nil {
+			return nil, fmt.Errorf("restore activity %d: %w", id, err)
+		}
+		if a.Status == model.Published {
+			if err := s.invite(tx, a, now); err != nil {
+				return nil, err
+			}
+			if err := notifyResumed(tx, s.settings.Sending, a, now); err != nil {
+				return nil, err
+			}
+		}
+		return a, auditBy(tx, now, actor, "restore_activity", "activity", id, "ok", map[string]any{"reason": reason})
+	})
+	if err == nil {
+		s.boards.changed(ctx, id)
+	}
+	return a, err
+}
+
+// invite makes the roster and the reminders of a published activity those of
+// its audience; from the start on the roster stays as it is.
+func (s *Activities) invite(tx *gorm.DB, a *model.Activity, now time.Time) error {
+	if !a.StartedAt(now) {
+		people, err := makeRoster(tx, s.settings.Zone, a)
+		if err != nil {
+			return err
+		}
+		if people == 0 {
+			return model.ErrAudienceEmpty
+		}
+	}
+	return scheduleReminders(tx, s.settings.Sending, a, now)
 }
 
 // ActivityView is an activity as one person sees it.

@@ -131,7 +131,7 @@ func (s *CheckIns) arrive(ctx context.Context, actor *model.Actor, in CheckInInp
 			return nil, s.wrongCode(ctx, actor, err)
 		}
 		if in.ActivityID != 0 && in.ActivityID != scanned.id {
-			return nil, model.ErrWrongActivity
+			return nil, s.wrongPage(ctx, in.ActivityID, scanned.id)
 		}
 		a.scanned, a.activity = &scanned, scanned.id
 	case in.ActivityID == 0:
@@ -144,6 +144,21 @@ func (s *CheckIns) arrive(ctx context.Context, actor *model.Actor, in CheckInInp
 		}
 	}
 	return a, nil
+}
+
+// wrongPage says which refusal explains a code of one activity on the page of
+// another: it may be the same meeting on another day.
+func (s *CheckIns) wrongPage(ctx context.Context, page, scanned uint64) error {
+	var series int64
+	err := s.db.WithContext(ctx).Table("activities p").Joins("JOIN activities c ON c.series_id = p.series_id").
+		Where("p.id = ? AND c.id = ?", page, scanned).Count(&series).Error
+	switch {
+	case err != nil:
+		return fmt.Errorf("compare activities %d and %d: %w", page, scanned, err)
+	case series > 0:
+		return model.ErrWrongSession
+	}
+	return model.ErrWrongActivity
 }
 
 // wrongCode counts a wrong code against its sender alone and refuses it.

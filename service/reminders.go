@@ -44,10 +44,12 @@ func newReminders(p Parts) *Reminders {
 
 // scheduleReminders writes what a published activity calls for: to everyone on
 // its roster and to who conducts it. What is there already for the same start
-// stays, and comes back if it was withdrawn when the activity moved away.
+// stays, and comes back if it was withdrawn when the activity moved away or was
+// called off.
 func scheduleReminders(tx *gorm.DB, rules model.SendingRules, a *model.Activity, now time.Time) error {
 	err := tx.Model(&model.Reminder{}).
-		Where("activity_id = ? AND starts_at = ? AND state = ? AND reason = ? AND not_after > ?", a.ID, a.StartsAt, model.Withdrawn, model.ActivityMoved, now).
+		Where("activity_id = ? AND starts_at = ? AND state = ? AND reason IN ? AND kind NOT IN ? AND not_after > ?", a.ID, a.StartsAt, model.Withdrawn,
+			[]string{model.ActivityMoved, string(model.Cancelled)}, []model.ReminderKind{model.Moved, model.CalledOff, model.Resumed}, now).
 		Updates(map[string]any{"state": model.Queued, "reason": "", "settled_at": nil}).Error
 	if err != nil {
 		return fmt.Errorf("put back reminders of activity %d: %w", a.ID, err)
@@ -102,6 +104,35 @@ func notifyChange(tx *gorm.DB, rules model.SendingRules, a *model.Activity, kind
 	var rows []model.Reminder
 	for _, r := range rules.Notice(a, kind, start, now) {
 		for _, id := range people {
+			r.MemberID = id
+			rows = append(rows, r)
+		}
+	}
+	return writeReminders(tx, rows)
+}
+
+// notifyResumed takes back the notice of a cancellation that has not gone out,
+// and tells everybody else who may have got one that the activity takes place.
+func notifyResumed(tx *gorm.DB, rules model.SendingRules, a *model.Activity, now time.Time) error {
+	err := tx.Model(&model.Reminder{}).Where("activity_id = ? AND kind = ? AND state = ? AND doubts = 0", a.ID, model.CalledOff, model.Queued).
+		Updates(map[string]any{"state": model.Withdrawn, "reason": "restored", "settled_at": now}).Error
+	if err != nil {
+		return fmt.Errorf("take back the cancellation of activity %d: %w", a.ID, err)
+	}
+	var told []uint64
+	went := []model.ReminderState{model.Attempting, model.Sent, model.PresumedSent, model.Unknown, model.UnknownFinal}
+	err = tx.Table("reminders c").Distinct("c.member_id").Order("c.member_id").
+		Joins("JOIN roster_entries e ON e.activity_id = c.activity_id AND e.member_id = c.member_id").
+		Where("c.activity_id = ? AND c.kind = ? AND (c.state IN ? OR c.doubts > 0)", a.ID, model.CalledOff, went).
+		Where("NOT EXISTS (SELECT 1 FROM reminders r WHERE r.activity_id = c.activity_id AND r.member_id = c.member_id AND r.kind = ? AND r.state IN ? AND r.due_at >= c.due_at)",
+			model.Resumed, went).
+		Pluck("c.member_id", &told).Error
+	if err != nil {
+		return fmt.Errorf("who knows of the cancellation of activity %d: %w", a.ID, err)
+	}
+	var rows []model.Reminder
+	for _, r := range rules.Notice(a, model.Resumed, a.StartsAt, now) {
+		for _, id := range told {
 			r.MemberID = id
 			rows = append(rows, r)
 		}
