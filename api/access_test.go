@@ -476,7 +476,7 @@ func (g *ground) activity(l *land, status model.ActivityStatus) uint64 {
 		}
 		var roster []model.RosterEntry
 		for _, p := range l.people {
-			roster = append(roster, model.RosterEntry{ActivityID: a.ID, MemberID: p.ID, BranchID: l.branch.ID, Votes: true})
+			roster = append(roster, model.RosterEntry{ActivityID: a.ID, MemberID: p.ID, BranchID: l.branch.ID, Votes: true, ClosesAt: a.ClosesAt})
 		}
 		return tx.Create(&roster).Error
 	})

@@ -439,6 +439,22 @@ func TestFromTheStartOnNeitherTheStartNorTheAudienceChanges(t *testing.T) {
 	})
 }
 
+func TestAMeetingThatLastsLongerStaysOnTheFirstScreen(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(1)
+		a := m.show()
+		s.Clock.Set(a.StartsAt.Add(time.Minute))
+		s.touch(m.secretary)
+		want(t, m.phone(m.secretary).put(m.path(m.id, ""), m.revision(2, "starts_at", a.StartsAt, "ends_at", a.EndsAt.Add(time.Hour))), 200, "ok")
+		for at, shown := range map[time.Time]int{a.EndsAt.Add(time.Hour - time.Millisecond): 1, a.EndsAt.Add(time.Hour): 0} {
+			s.Clock.Set(at)
+			if home := as[service.HomeScreen](t, m.phone(m.members[0]).get("/v1/home")); len(home.Now) != shown {
+				t.Errorf("at %v: %+v", at, home.Now)
+			}
+		}
+	})
+}
+
 func TestTimesThatMakeNoSenseAreRefused(t *testing.T) {
 	eachStage(t, func(t *testing.T, s *stage) {
 		m := s.aMeeting(1)

@@ -65,7 +65,8 @@ const (
 
 // RosterEntry is one person expected at one activity. Entries follow the
 // branch until the meeting starts; after that only the exemption changes.
-// BranchID is the branch of that day, to which the attendance belongs for good.
+// BranchID is the branch of that day, to which the attendance belongs for good;
+// ClosesAt is the activity's.
 type RosterEntry struct {
 	ActivityID uint64 `gorm:"primaryKey;autoIncrement:false"`
 	MemberID   uint64 `gorm:"primaryKey;autoIncrement:false"`
@@ -74,6 +75,7 @@ type RosterEntry struct {
 	Votes      bool
 	Exempt     Exemption
 	ExemptNote string
+	ClosesAt   time.Time
 }
 
 // Exemption is why a member is left out of the count of those who should

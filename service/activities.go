@@ -298,6 +298,10 @@ func (s *Activities) Edit(ctx context.Context, actor *model.Actor, id uint64, in
 			return nil, fmt.Errorf("edit activity %d: %w", id, err)
 		}
 		if frozen {
+			err := tx.Model(&model.RosterEntry{}).Where("activity_id = ?", id).Update("closes_at", after.ClosesAt).Error
+			if err != nil {
+				return nil, fmt.Errorf("edit roster of activity %d: %w", id, err)
+			}
 			return &after, nil
 		}
 		if err := setTargets(tx, s.settings.Zone, &after, in.Targets); err != nil {

@@ -132,8 +132,8 @@ func (s *Home) fillActivities(db *gorm.DB, actor *model.Actor, out *HomeScreen, 
 		Joins("JOIN activities a ON a.id = r.activity_id").
 		Joins("LEFT JOIN attendances t ON t.activity_id = r.activity_id AND t.member_id = r.member_id").
 		Joins("LEFT JOIN leaves l ON l.id = (SELECT MAX(last.id) FROM leaves last WHERE last.activity_id = r.activity_id AND last.member_id = r.member_id)").
-		Where("r.member_id = ? AND a.status IN ? AND a.closes_at > ? AND a.starts_at < ?",
-			actor.MemberID, []model.ActivityStatus{model.Published, model.Cancelled}, now, now.AddDate(0, 0, 30)).
+		Where("r.member_id = ? AND r.closes_at > ? AND a.status IN ? AND a.starts_at < ?",
+			actor.MemberID, now, []model.ActivityStatus{model.Published, model.Cancelled}, now.AddDate(0, 0, 30)).
 		Order("a.starts_at, a.id").Limit(12).Scan(&rows).Error
 	if err != nil {
 		return fmt.Errorf("activities of member %d: %w", actor.MemberID, err)

@@ -98,7 +98,7 @@ func makeRoster(tx *gorm.DB, zone *time.Location, a *model.Activity) (int, error
 	}
 	for i := range entries {
 		e := exempt[entries[i].MemberID]
-		entries[i].Exempt, entries[i].ExemptNote = e.Exempt, e.ExemptNote
+		entries[i].Exempt, entries[i].ExemptNote, entries[i].ClosesAt = e.Exempt, e.ExemptNote, a.ClosesAt
 	}
 	if err := tx.Delete(&model.RosterEntry{}, "activity_id = ?", a.ID).Error; err != nil {
 		return 0, fmt.Errorf("clear roster of activity %d: %w", a.ID, err)

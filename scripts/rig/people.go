@@ -182,7 +182,7 @@ func (t *Town) hold(at time.Time, status model.ActivityStatus) (*Meeting, error)
 			Once: model.Once{Nonce: fmt.Sprintf("rig-activity-%d", id)}}
 	}
 	for i := range entries {
-		entries[i] = model.RosterEntry{ActivityID: m.Activity(i), MemberID: memberID(i), BranchID: t.Branch(i), Votes: true}
+		entries[i] = model.RosterEntry{ActivityID: m.Activity(i), MemberID: memberID(i), BranchID: t.Branch(i), Votes: true, ClosesAt: at.Add(150 * time.Minute)}
 	}
 	for _, rows := range []any{activities, entries} {
 		if err := t.db.CreateInBatches(rows, 1000).Error; err != nil {
