@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -77,16 +78,19 @@ func TestTheWalkThroughAddsUpAndCanBeHeldAgainOverTheSameData(t *testing.T) {
 				if err := program.Run(t.Context(), []string{"dangri", "demo", "--once"}); err != nil {
 					t.Fatalf("%v\n%s", err, &out)
 				}
-				for _, said := range []string{imported, "应到 33 实到 31 请假 1 可表决 28，已过半", "全部与故事一致"} {
+				for _, said := range []string{imported, "应到 33 实到 31 请假 1 可表决 28，已过半",
+					"扫码签到签退 360 分钟　只扫签到 120 分钟　社区证明 120 分钟", "全部与故事一致"} {
 					if !strings.Contains(out.String(), said) {
 						t.Errorf("the story does not say %q:\n%s", said, &out)
 					}
 				}
 			}
 			for _, ending := range []string{"xlsx", "html"} {
-				sheets, err := filepath.Glob(filepath.Join(os.Getenv("DANGRI_DATA_DIR"), "签到表", "*."+ending))
-				if err != nil || len(sheets) != 2 {
-					t.Errorf("%d sheets as %s after two meetings, %v", len(sheets), ending, err)
+				for pattern, wanted := range map[string]int{"签到表/*": 2, "服务/双向反馈表*": 2, "服务/服务记录证明*": 2} {
+					sheets, err := filepath.Glob(filepath.Join(os.Getenv("DANGRI_DATA_DIR"), pattern+"."+ending))
+					if err != nil || len(sheets) != wanted {
+						t.Errorf("%d sheets %s as %s after two rounds, %v", len(sheets), pattern, ending, err)
+					}
 				}
 			}
 		})
@@ -108,7 +112,8 @@ func TestTheWalkThroughFailsWhenANumberIsNotWhatTheStorySays(t *testing.T) {
 	}
 	defer a.close()
 	sample := service.NewSample(1)
-	sample.Roster = sample.Roster[:len(sample.People(sample.Branch))+1] // the branch and a stranger
+	community := slices.DeleteFunc(slices.Clone(sample.Roster), func(row []string) bool { return !strings.HasSuffix(row[2], "和平社区党支部") })
+	sample.Roster = append(sample.Roster[:len(sample.People(sample.Branch))+1:len(sample.People(sample.Branch))+1], community...) // the branch, a stranger and a community
 	story := newStory(a, sample, io.Discard, true)
 	story.Clock = hands
 	// One more than the story knows of.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
+	"strings"
 	"time"
 
 	"dangri/model"
@@ -16,12 +16,15 @@ import (
 
 // newStory is the story as it can be told in an invented district.
 func newStory(a *app, sample *service.Sample, out io.Writer, once bool) *demo.Story {
-	s := &demo.Story{Teller: newTeller(out, once), Simulator: a.platform, Dir: filepath.Join(a.settings.DataDir, "签到表"),
+	s := &demo.Story{Teller: newTeller(out, once), Simulator: a.platform, Dir: a.settings.DataDir, Liaisons: map[string]demo.Person{},
 		Day: clock().In(a.settings.Zone), Branch: demo.Branch{Name: sample.Branch}}
 	for _, row := range sample.Roster { // 姓名, 手机号, 党支部, 党小组, 党员类别, 领导班子成员, 职务
 		p := demo.Person{Name: row[0], Phone: row[1], Post: row[6], Votes: row[4] == model.MemberStatusNames[model.FullMember]}
 		switch {
 		case row[2] != sample.Branch:
+			if community, ok := strings.CutSuffix(row[2], "社区党支部"); ok && p.Post == "" {
+				s.Liaisons[community+"社区"] = p
+			}
 			if s.Stranger.Name == "" && p.Post == "" {
 				s.Stranger = p
 			}
@@ -40,6 +43,10 @@ func newStory(a *app, sample *service.Sample, out io.Writer, once bool) *demo.St
 			func(ctx context.Context, f service.ImportFile) (*service.ImportReport, error) {
 				return a.services.Imports.Roster(ctx, model.Operator(), 0, f)
 			}),
+	}
+	s.Appoint = func(ctx context.Context, communityID, memberID uint64) error {
+		_, err := a.services.Posts.Grant(ctx, model.Operator(), service.PostInput{MemberID: memberID, OrganisationID: communityID, Kind: model.CommunityLiaison})
+		return err
 	}
 	return s
 }

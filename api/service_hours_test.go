@@ -411,7 +411,7 @@ func TestTheQuarterlySlipIsMadeConfirmedAndStaysAsConfirmed(t *testing.T) {
 		if own := as[service.Slip](t, n.phone(n.members[0]).get(path)); len(own.Lines) != 1 || own.Sums[0].Minutes != 180 {
 			t.Errorf("a member sees %+v", own)
 		}
-		want(t, n.phone(n.liaison).post(path+"/confirmation", body{"comment": "很好"}), 409, "not_over")
+		want(t, n.phone(n.liaison).post(path+"/confirmation", body{"comment": "很好"}), 409, "quarter_not_over")
 		s.Clock.Set(time.Date(2026, 4, 1, 9, 0, 0, 0, trial.Zone))
 		want(t, n.phone(n.secretary).post(path+"/confirmation", body{"comment": "自评"}), 404, "not_found")
 		confirmed := n.phone(n.liaison).post(path+"/confirmation", body{"comment": "服务认真，居民满意"})

@@ -272,6 +272,22 @@ func TestF4_ADoubleTapIsOneSeatWithOneAnswer(t *testing.T) {
 	})
 }
 
+func TestF4_ADoubleTapForTheLastSeatIsNotToldThatTheSlotIsFull(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		n := s.aNeighbourhood(40, 1)
+		n.everybody()
+		both := []*neighbourhood{n, n.replica()}
+		for round := range 100 {
+			once, replies := nonce(), make([]*reply, 2)
+			trial.Race(2, func(i int) { replies[i] = both[i].signUp(n.members[round%40], "nonce", once) })
+			if replies[0].Status != 200 || string(replies[0].Body) != string(replies[1].Body) {
+				t.Fatalf("round %d: %d %s and %d %s", round, replies[0].Status, replies[0].Body, replies[1].Status, replies[1].Body)
+			}
+			n.emptySlot()
+		}
+	})
+}
+
 func TestF4_ALateRetryDoesNotTakeASeatThatWasGivenBack(t *testing.T) {
 	eachStage(t, func(t *testing.T, s *stage) {
 		n := s.aNeighbourhood(2, 2)

@@ -118,6 +118,7 @@ var (
 	ErrObjectionNotFound = &Error{Kind: NotFound, Code: "objection_not_found", Message: "没有这条异议，请刷新后再试"}
 	ErrObjectionAnswered = &Error{Kind: Conflict, Code: "objection_answered", Message: "这条异议已经答复"}
 	ErrOwnObjection      = &Error{Kind: Forbidden, Code: "own_objection", Message: "自己提出的异议请由别人答复"}
+	ErrQuarterNotOver    = &Error{Kind: Conflict, Code: "quarter_not_over", Message: "这个季度还没有过完，过完后再确认反馈表"}
 	ErrPairingNotFound   = &Error{Kind: NotFound, Code: "pairing_not_found", Message: "没有这条结亲记录，请刷新后再试"}
 	ErrVisitNotFound     = &Error{Kind: NotFound, Code: "visit_not_found", Message: "没有这条走访记录，请刷新后再试"}
 	ErrVisitDay          = &Error{Kind: Invalid, Code: "visit_day", Message: "走访日期应在结亲期间内，且不晚于今天"}

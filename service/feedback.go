@@ -170,7 +170,7 @@ func (s *Feedback) Confirm(ctx context.Context, actor *model.Actor, communityID,
 			return slip, err
 		}
 		if span, _ := quarter.Span(); model.DayOf(now, s.settings.Zone) < span.Until {
-			return nil, model.ErrNotOver.With("until", span.Until)
+			return nil, model.ErrQuarterNotOver.With("until", span.Until)
 		}
 		row := model.FeedbackSlip{CommunityID: communityID, BranchID: branchID, Quarter: quarter, Comment: cleanText(in.Comment), ConfirmedBy: actor.MemberID, ConfirmedAt: now}
 		if err := tx.Create(&row).Error; err != nil {

@@ -71,15 +71,17 @@ func signedUp(tx *gorm.DB, u *model.SlotSignUp) (*SignedUp, error) {
 func (s *SignUps) Create(ctx context.Context, actor *model.Actor, slotID uint64, in SignUpInput) (*SignedUp, error) {
 	db := s.db.WithContext(ctx)
 	wish := s.wish(actor.MemberID, actor.MemberID, slotID, in)
+	day, slot, refusal := openSlot(db, slotID)
+	if refusal == nil {
+		refusal = passing(day, slot, wish)
+	}
+	// Looked up after the slot was: who reads that it is full because of their
+	// own first tap reads that tap too.
 	if u, err := earlier(db, wish); err != nil || u != nil {
 		return answerSignUp(db, u, err)
 	}
-	day, slot, err := openSlot(db, slotID)
-	if err != nil {
-		return nil, err
-	}
-	if err := passing(day, slot, wish); err != nil {
-		return nil, err
+	if refusal != nil {
+		return nil, refusal
 	}
 	out, err := inTx(ctx, s.db, func(tx *gorm.DB) (*SignedUp, error) {
 		if _, err := lock[model.Member](tx, wish.memberID, model.ErrNotBound); err != nil {

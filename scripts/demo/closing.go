@@ -62,39 +62,48 @@ func (s *Story) closing(ctx context.Context) error {
 func (s *Story) sheet(ctx context.Context) error {
 	s.Chapter("签到表")
 	s.turn("16:35")
-	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
-		return fmt.Errorf("make the folder for the sheets: %w", err)
-	}
-	for _, f := range []struct {
-		ending, what string
-		text         func([]byte) (string, error)
-	}{{".xlsx", " Excel 表格", workbookText}, {".html", "打印页，用浏览器打开", pageText}} {
-		a, err := s.ask(ctx, s.secretary, http.MethodGet, s.path("/sheet"+f.ending), nil)
-		if err != nil {
-			return err
-		}
-		if a.Status != http.StatusOK {
-			return fmt.Errorf("签到表没有导出：%d %s「%s」", a.Status, a.Code, a.Detail)
-		}
-		text, err := f.text(a.Body)
-		if err != nil {
-			return fmt.Errorf("read the exported sheet: %w", err)
-		}
+	name := fmt.Sprintf("签到表-%s-%d", s.Day.Format("20060102"), s.activity)
+	return s.export(ctx, s.secretary, s.path("/sheet.*"), filepath.Join(s.Dir, "签到表", name), "导出", func(text string) []Claim {
 		named := 0
 		for _, p := range s.everybody() {
 			if strings.Contains(text, p.Name) {
 				named++
 			}
 		}
-		path, err := filepath.Abs(filepath.Join(s.Dir, fmt.Sprintf("签到表-%s-%d%s", s.Day.Format("20060102"), s.activity, f.ending)))
+		return []Claim{Is("表上的人数", named, s.size()), Is("表上的统计", strings.Contains(text, s.want.sentence()), true)}
+	})
+}
+
+// export saves what the service writes at the path, whose ending is a star, as
+// a workbook and as a page to print, and holds the text of both against the claims.
+func (s *Story) export(ctx context.Context, who *phone, path, file, did string, claims func(text string) []Claim) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return fmt.Errorf("make the folder for the sheets: %w", err)
+	}
+	for _, f := range []struct {
+		ending, what string
+		text         func([]byte) (string, error)
+	}{{".xlsx", " Excel 表格", workbookText}, {".html", "打印页，用浏览器打开", pageText}} {
+		a, err := s.ask(ctx, who, http.MethodGet, strings.Replace(path, ".*", f.ending, 1), nil)
+		if err != nil {
+			return err
+		}
+		if a.Status != http.StatusOK {
+			return fmt.Errorf("%s 没有导出：%d %s「%s」", path, a.Status, a.Code, a.Detail)
+		}
+		text, err := f.text(a.Body)
+		if err != nil {
+			return fmt.Errorf("read the exported sheet: %w", err)
+		}
+		to, err := filepath.Abs(file + f.ending)
 		if err != nil {
 			return fmt.Errorf("name the sheet: %w", err)
 		}
-		if err := os.WriteFile(path, a.Body, 0o600); err != nil {
+		if err := os.WriteFile(to, a.Body, 0o600); err != nil {
 			return fmt.Errorf("write the sheet: %w", err)
 		}
-		s.Did("导出"+f.what, Is("表上的人数", named, s.size()), Is("表上的统计", strings.Contains(text, s.want.sentence()), true))
-		s.Note(path)
+		s.Did(did+f.what, claims(text)...)
+		s.Note(to)
 	}
 	return nil
 }

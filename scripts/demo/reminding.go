@@ -74,17 +74,26 @@ func (s *Story) forecast(ctx context.Context, text string, reachable int) error 
 // agree is each of the people tapping "accept" on what the page asks for.
 func (s *Story) agree(ctx context.Context, people []*phone) error {
 	for _, who := range people {
-		asked, err := must[struct {
-			TemplateIDs []string `json:"template_ids"`
-		}](ctx, s, who, http.MethodGet, "/v1/subscription-requests?purpose=activity", nil)
-		if err != nil {
-			return err
-		}
-		if _, err := s.simulate(ctx, "users/"+who.openID+"/accept", map[string]any{"templates": asked.TemplateIDs[:1]}); err != nil {
+		if err := s.accept(ctx, who, "activity"); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// accept is one tap on "accept" on what a page asks for first.
+func (s *Story) accept(ctx context.Context, who *phone, page string) error {
+	asked, err := must[struct {
+		TemplateIDs []string `json:"template_ids"`
+	}](ctx, s, who, http.MethodGet, "/v1/subscription-requests?purpose="+page, nil)
+	if err != nil {
+		return err
+	}
+	if len(asked.TemplateIDs) == 0 {
+		return fmt.Errorf("%s 的页面没有请求提醒（%s）", who.Name, page)
+	}
+	_, err = s.simulate(ctx, "users/"+who.openID+"/accept", map[string]any{"templates": asked.TemplateIDs[:1]})
+	return err
 }
 
 // arrived counts the messages on everybody's phone, as soon as there are so many.
@@ -92,23 +101,41 @@ func (s *Story) arrived(ctx context.Context, expected int) (n int, err error) {
 	err = s.until(ctx, func() (bool, error) {
 		n = 0
 		for _, who := range s.guests {
-			request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Simulator+"/_sim/users/"+who.openID+"/messages", nil)
-			if err != nil {
-				return false, fmt.Errorf("messages of %s: %w", who.Name, err)
-			}
-			_, _, body, err := s.exchange(request)
+			messages, err := s.messages(ctx, who)
 			if err != nil {
 				return false, err
-			}
-			var messages []json.RawMessage
-			if err := json.Unmarshal(body, &messages); err != nil {
-				return false, fmt.Errorf("messages of %s: %w", who.Name, err)
 			}
 			n += len(messages)
 		}
 		return n >= expected, nil
 	})
 	return n, err
+}
+
+// message is what the person's phone shows of one.
+type message struct {
+	Title  string `json:"title"`
+	Page   string `json:"page"`
+	Fields []struct {
+		Name  string `json:"name"`
+		Value string `json:"value"`
+	} `json:"fields"`
+}
+
+// messages are those on the person's phone.
+func (s *Story) messages(ctx context.Context, who *phone) (all []message, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Simulator+"/_sim/users/"+who.openID+"/messages", nil)
+	if err != nil {
+		return nil, fmt.Errorf("messages of %s: %w", who.Name, err)
+	}
+	_, _, body, err := s.exchange(request)
+	if err == nil {
+		err = json.Unmarshal(body, &all)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("messages of %s: %w", who.Name, err)
+	}
+	return all, nil
 }
 
 // until looks again for some seconds of real time: messages and events take

@@ -1,10 +1,11 @@
-// Package demo plays one 主题党日 before the reader's eyes: a branch's members
-// sign in, the secretary publishes, people arrive in disorder, the meeting is
-// closed and the sheet exported. Its one law: it is a guest. Everything goes
-// over HTTP, to the service's API and to the phones of the WeChat simulator,
-// and every number that comes back is held against what the story says. Handed
-// in are only the clock and what the operator does on the machine itself: the
-// import of the district.
+// Package demo plays one 主题党日 and one 固定服务日 before the reader's eyes: a
+// branch's members sign in, the secretary publishes, people arrive in disorder,
+// the meeting is closed and the sheet exported; then a community asks for help.
+// Its one law: it is a guest. Everything goes over HTTP, to the service's API
+// and to the phones of the WeChat simulator, and every number that comes back
+// is held against what the story says. Handed in are only the clock and what
+// the operator does on the machine itself: the import of the district, and the
+// appointment of a liaison.
 package demo
 
 import (
@@ -42,6 +43,9 @@ type Story struct {
 	Branch    Branch
 	Stranger  Person  // a member of another branch
 	Sheets    []Sheet // where all of them come from
+
+	Liaisons map[string]Person                                             // by community, who could be its liaison
+	Appoint  func(ctx context.Context, communityID, memberID uint64) error // makes somebody the liaison
 
 	Clock *Clock    // that of the service and of the simulator
 	Day   time.Time // when it happens, in the organisation's zone; the hours are the story's own
@@ -91,7 +95,8 @@ func (s *Story) Play(ctx context.Context) error {
 	defer s.Clock.Go()
 	s.cast()
 	s.begin()
-	for _, chapter := range []func(context.Context) error{s.prepare, s.enrol, s.publish, s.reminding, s.opening, s.arriving, s.troubles, s.closing, s.sheet, s.comeBack} {
+	meeting := []func(context.Context) error{s.prepare, s.enrol, s.publish, s.reminding, s.opening, s.arriving, s.troubles, s.closing, s.sheet}
+	for _, chapter := range slices.Concat(meeting, (&serving{Story: s}).chapters(), []func(context.Context) error{s.comeBack}) {
 		if err := chapter(ctx); err != nil {
 			return err
 		}
@@ -132,7 +137,10 @@ func (s *Story) voters() int {
 }
 
 // turn sets the clock to a time of the story's day.
-func (s *Story) turn(clock string) {
+func (s *Story) turn(clock string) { s.turnTo(s.Day, clock) }
+
+// turnTo sets the clock to a time of any day.
+func (s *Story) turnTo(day time.Time, clock string) {
 	at, err := time.Parse(time.TimeOnly, clock)
 	if err != nil {
 		at, err = time.Parse("15:04", clock)
@@ -140,13 +148,15 @@ func (s *Story) turn(clock string) {
 	if err != nil {
 		panic(err) // a typing error in this package
 	}
-	s.now = time.Date(s.Day.Year(), s.Day.Month(), s.Day.Day(), at.Hour(), at.Minute(), at.Second(), 0, s.Day.Location())
+	s.now = time.Date(day.Year(), day.Month(), day.Day(), at.Hour(), at.Minute(), at.Second(), 0, s.Day.Location())
 	s.Clock.Stop(s.now)
 }
 
 // moment is a time of the story's day as the API takes it.
-func (s *Story) moment(clock string) string {
-	return s.Day.Format(time.DateOnly) + "T" + clock + ":00" + s.Day.Format("Z07:00")
+func (s *Story) moment(clock string) string { return momentOf(s.Day, clock) }
+
+func momentOf(day time.Time, clock string) string {
+	return day.Format(time.DateOnly) + "T" + clock + ":00" + day.Format("Z07:00")
 }
 
 // local is a time in an answer, as the clock on the wall shows it.

@@ -33,7 +33,7 @@ func Is[T comparable](what string, got, want T) Claim {
 	return Claim{what, fmt.Sprint(got), fmt.Sprint(want)}
 }
 
-var numerals = []string{"一", "二", "三", "四", "五", "六", "七", "八", "九"}
+var numerals = strings.Fields("一 二 三 四 五 六 七 八 九 十 十一 十二 十三 十四 十五 十六 十七 十八 十九 二十")
 
 // Chapter begins a new part.
 func (t *Teller) Chapter(title string) {
