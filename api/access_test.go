@@ -100,6 +100,20 @@ var accessTable = []access{
 	{"restoreActivity", false, func(g *ground, l *land, _ *caller) call {
 		return call{path: g.path(g.activity(l, model.Cancelled), "/restoration"), body: body{"reason": "来电了" + l.canary}}
 	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"showSeries", false, func(g *ground, l *land, _ *caller) call { return call{path: g.path(g.series(l), "/series")} },
+		[roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"repeatActivity", false, func(g *ground, l *land, _ *caller) call {
+		return call{path: g.path(g.activity(l, model.Published), "/series"), body: body{"rule": "FREQ=YEARLY"}}
+	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"editSeries", false, func(g *ground, l *land, _ *caller) call {
+		now := g.Clock.Now()
+		b := g.draft(l.branch).with("version", 1, "title", "修改"+l.canary, "starts_at", now, "ends_at", now.Add(2*time.Hour), "late_after_minutes", 0, "credit_hours", 0)
+		delete(b, "organisation_id")
+		delete(b, "nonce")
+		return call{path: g.path(g.series(l), "/following"), body: b}
+	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"endSeries", false, func(g *ground, l *land, _ *caller) call { return call{path: g.path(g.series(l), "/series")} },
+		[roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
 
 	{"checkIn/code", false, func(g *ground, l *land, _ *caller) call {
 		return call{path: "/v1/check-ins", body: body{"code": g.code(l).Code, "nonce": nonce()}}
@@ -481,6 +495,24 @@ func (g *ground) activity(l *land, status model.ActivityStatus) uint64 {
 		return tx.Create(&roster).Error
 	})
 	return a.ID
+}
+
+// series is a fresh activity that begins a series.
+func (g *ground) series(l *land) uint64 {
+	g.t.Helper()
+	id := g.activity(l, model.Published)
+	if l.unknown {
+		return id
+	}
+	plan := `{"kind":"theme_party_day","title":"计划","place":{"name":"` + l.canary + `"},"starts_at":"2026-03-10T14:00:00+08:00","ends_at":"2026-03-10T15:00:00+08:00"}`
+	day := model.DayOf(g.Clock.Now(), trial.Zone)
+	c := &model.ActivitySeries{OrganisationID: l.branch.ID, Rule: "FREQ=YEARLY", Shift: model.ShiftLater, Span: model.Span{From: day, Until: model.Forever},
+		Plan: plan, CreatedBy: l.secretary.ID, CreatedAt: g.Clock.Now()}
+	g.insert(c)
+	if err := g.DB.Model(&model.Activity{}).Where("id = ?", id).Updates(map[string]any{"series_id": c.ID, "series_day": day}).Error; err != nil {
+		g.t.Fatal(err)
+	}
+	return id
 }
 
 // shown is what the screen of an activity shows.

@@ -19,6 +19,10 @@ func routes(r *router) {
 	route(r, "POST", "/v1/activities/{activity_id}/publication", "publishActivity", "发布", member(r, publishActivity(s)))
 	route(r, "POST", "/v1/activities/{activity_id}/cancellation", "cancelActivity", "取消", member(r, cancelActivity(s)))
 	route(r, "POST", "/v1/activities/{activity_id}/restoration", "restoreActivity", "恢复已取消的活动", member(r, restoreActivity(s)))
+	route(r, "GET", "/v1/activities/{activity_id}/series", "showSeries", "定期安排与各次活动", member(r, showSeries(s)))
+	route(r, "PUT", "/v1/activities/{activity_id}/series", "repeatActivity", "设为定期活动，或改重复规则", member(r, repeatActivity(s)))
+	route(r, "DELETE", "/v1/activities/{activity_id}/series", "endSeries", "停止定期安排", member(r, endSeries(s)))
+	route(r, "PUT", "/v1/activities/{activity_id}/following", "editSeries", "改这一次和以后各次", member(r, editSeries(s)))
 
 	route(r, "POST", "/v1/check-ins", "checkIn", "签到", member(r, checkIn(s)))
 	route(r, "GET", "/v1/activities/{activity_id}/check-in-code", "checkInCode", "会场屏幕上的签到码", member(r, checkInCode(s)))

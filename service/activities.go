@@ -130,11 +130,11 @@ func (s *Activities) Draft(ctx context.Context, actor *model.Actor, in DraftInpu
 	return first, nil
 }
 
-// setTargets names the groups or members that the activity is for, all of them
-// within its organisation.
-func setTargets(tx *gorm.DB, zone *time.Location, a *model.Activity, targets []uint64) error {
+// writeTargets names the groups or members that the activity is for, and
+// returns how many there are.
+func writeTargets(tx *gorm.DB, a *model.Activity, targets []uint64) (int64, error) {
 	if err := tx.Delete(&model.ActivityTarget{}, "activity_id = ?", a.ID).Error; err != nil {
-		return fmt.Errorf("clear audience of activity %d: %w", a.ID, err)
+		return 0, fmt.Errorf("clear audience of activity %d: %w", a.ID, err)
 	}
 	rows := make([]model.ActivityTarget, 0, len(targets))
 	seen := map[uint64]bool{}
@@ -145,10 +145,20 @@ func setTargets(tx *gorm.DB, zone *time.Location, a *model.Activity, targets []u
 		seen[id] = true
 	}
 	if len(rows) == 0 {
-		return nil
+		return 0, nil
 	}
 	if err := tx.Create(&rows).Error; err != nil {
-		return fmt.Errorf("set audience of activity %d: %w", a.ID, err)
+		return 0, fmt.Errorf("set audience of activity %d: %w", a.ID, err)
+	}
+	return int64(len(rows)), nil
+}
+
+// setTargets is writeTargets that refuses groups or members who are not within
+// the activity's organisation.
+func setTargets(tx *gorm.DB, zone *time.Location, a *model.Activity, targets []uint64) error {
+	named, err := writeTargets(tx, a, targets)
+	if err != nil || named == 0 {
+		return err
 	}
 	var known int64
 	if a.Audience == model.SomeGroups {
@@ -164,7 +174,7 @@ func setTargets(tx *gorm.DB, zone *time.Location, a *model.Activity, targets []u
 		}
 		known = int64(len(people))
 	}
-	if known != int64(len(rows)) {
+	if known != named {
 		return model.ErrAudience
 	}
 	return nil
@@ -187,7 +197,11 @@ func (s *Activities) Publish(ctx context.Context, actor *model.Actor, id uint64)
 	if err := s.checkText(ctx, actor, a); err != nil {
 		return nil, err
 	}
-	now := s.now()
+	return s.publish(ctx, a, s.now(), func(*gorm.DB) error { return nil })
+}
+
+// publish publishes a draft whose text has been checked, and notes it.
+func (s *Activities) publish(ctx context.Context, a *model.Activity, now time.Time, note func(tx *gorm.DB) error) (*model.Activity, error) {
 	if !now.Before(a.EndsAt) {
 		return nil, model.BadField("starts_at", "活动时间已过，请先修改时间")
 	}
@@ -196,13 +210,13 @@ func (s *Activities) Publish(ctx context.Context, actor *model.Actor, id uint64)
 			return nil, err
 		}
 		// Not through a: the transaction may be tried again, with a as it was read.
-		update := tx.Model(&model.Activity{}).Where("id = ? AND status = ? AND version = ?", id, model.Draft, a.Version).
+		update := tx.Model(&model.Activity{}).Where("id = ? AND status = ? AND version = ?", a.ID, model.Draft, a.Version).
 			Updates(map[string]any{"status": model.Published, "published_at": now, "version": a.Version + 1})
 		if update.Error != nil {
-			return nil, fmt.Errorf("publish activity %d: %w", id, update.Error)
+			return nil, fmt.Errorf("publish activity %d: %w", a.ID, update.Error)
 		}
 		if update.RowsAffected == 0 {
-			current, err := find[model.Activity](tx, id, model.ErrActivityNotFound)
+			current, err := find[model.Activity](tx, a.ID, model.ErrActivityNotFound)
 			if err == nil && current.Status != model.Published {
 				err = model.ErrChangedMeantime
 			}
@@ -215,13 +229,13 @@ func (s *Activities) Publish(ctx context.Context, actor *model.Actor, id uint64)
 		if people == 0 {
 			return nil, model.ErrAudienceEmpty
 		}
-		if err := scheduleReminders(tx, s.settings.Sending, a, now); err != nil {
+		if err := errors.Join(scheduleReminders(tx, s.settings.Sending, a, now), note(tx)); err != nil {
 			return nil, err
 		}
-		return find[model.Activity](tx, id, model.ErrActivityNotFound)
+		return find[model.Activity](tx, a.ID, model.ErrActivityNotFound)
 	})
 	if err == nil {
-		s.boards.changed(ctx, id)
+		s.boards.changed(ctx, a.ID)
 	}
 	return published, err
 }
@@ -243,7 +257,7 @@ func (s *Activities) holdAudience(tx *gorm.DB, a *model.Activity) error {
 }
 
 func (s *Activities) checkText(ctx context.Context, actor *model.Actor, a *model.Activity) error {
-	return checkText(ctx, s.platform, actor, a.Title+"\n"+a.Place.Name+"\n"+a.Content)
+	return checkText(ctx, s.platform, actor, text(a))
 }
 
 // Edit changes an activity that is a draft or published: time, place, text,
@@ -278,46 +292,9 @@ func (s *Activities) Edit(ctx context.Context, actor *model.Actor, id uint64, in
 		if current.Version != in.Version || current.Version != before.Version {
 			return nil, model.ErrChangedMeantime.With("version", current.Version)
 		}
-		after.Version, after.Status, after.CodeEpoch = current.Version+1, current.Status, current.CodeEpoch
-		frozen := current.Status == model.Published && current.StartedAt(now)
-		if frozen {
-			same, err := sameTargets(tx, current.ID, in.Targets)
-			if err != nil {
-				return nil, err
-			}
-			if !same || !current.KeepsPromises(&after) {
-				return nil, model.ErrActivityStarted
-			}
-		}
-		if current.Status == model.Published {
-			if err := auditBy(tx, now, actor, "edit_activity", "activity", id, "ok", map[string]any{"version": after.Version}); err != nil {
-				return nil, err
-			}
-		}
-		if err := tx.Save(&after).Error; err != nil {
-			return nil, fmt.Errorf("edit activity %d: %w", id, err)
-		}
-		if frozen {
-			err := tx.Model(&model.RosterEntry{}).Where("activity_id = ?", id).Update("closes_at", after.ClosesAt).Error
-			if err != nil {
-				return nil, fmt.Errorf("edit roster of activity %d: %w", id, err)
-			}
-			return &after, nil
-		}
-		if err := setTargets(tx, s.settings.Zone, &after, in.Targets); err != nil {
+		after.Detached = current.SeriesID != nil
+		if err := s.change(tx, actor, current, &after, in.Targets, now); err != nil {
 			return nil, err
-		}
-		if after.Status == model.Published {
-			people, err := makeRoster(tx, s.settings.Zone, &after)
-			if err == nil && people == 0 {
-				err = model.ErrAudienceEmpty
-			}
-			if err == nil {
-				err = s.remindAnew(tx, current, &after, now)
-			}
-			if err != nil {
-				return nil, err
-			}
 		}
 		return &after, nil
 	})
@@ -325,6 +302,52 @@ func (s *Activities) Edit(ctx context.Context, actor *model.Actor, id uint64, in
 		s.boards.changed(ctx, id)
 	}
 	return a, err
+}
+
+// change writes an activity, whose row and audience are held, as it should be
+// after. What people came for stays once it has started.
+func (s *Activities) change(tx *gorm.DB, actor *model.Actor, current, after *model.Activity, targets []uint64, now time.Time) error {
+	after.Version, after.Status, after.CodeEpoch, after.ScreenEpoch = current.Version+1, current.Status, current.CodeEpoch, current.ScreenEpoch
+	after.SeriesID, after.SeriesDay = current.SeriesID, current.SeriesDay
+	frozen := current.Status == model.Published && current.StartedAt(now)
+	if frozen {
+		same, err := sameTargets(tx, current.ID, targets)
+		if err != nil {
+			return err
+		}
+		if !same || !current.KeepsPromises(after) {
+			return model.ErrActivityStarted
+		}
+	}
+	if current.Status == model.Published {
+		if err := auditBy(tx, now, actor, "edit_activity", "activity", current.ID, "ok", map[string]any{"version": after.Version}); err != nil {
+			return err
+		}
+	}
+	if err := tx.Save(after).Error; err != nil {
+		return fmt.Errorf("edit activity %d: %w", current.ID, err)
+	}
+	if frozen {
+		err := tx.Model(&model.RosterEntry{}).Where("activity_id = ?", current.ID).Update("closes_at", after.ClosesAt).Error
+		if err != nil {
+			return fmt.Errorf("edit roster of activity %d: %w", current.ID, err)
+		}
+		return nil
+	}
+	if err := setTargets(tx, s.settings.Zone, after, targets); err != nil {
+		return err
+	}
+	if after.Status != model.Published {
+		return nil
+	}
+	people, err := makeRoster(tx, s.settings.Zone, after)
+	if err == nil && people == 0 {
+		err = model.ErrAudienceEmpty
+	}
+	if err != nil {
+		return err
+	}
+	return s.remindAnew(tx, current, after, now)
 }
 
 // remindAnew makes the reminders those of the activity as it is now, and tells
@@ -444,6 +467,7 @@ func (s *Activities) Restore(ctx context.Context, actor *model.Actor, id uint64,
 		if err := a.RestorableAt(now); err != nil {
 			return nil, err
 		}
+		a.Detached = a.Detached || a.CancelReason == model.SeriesEnded // what the series dropped is now somebody's own
 		a.Status, a.CancelReason, a.Version, a.CodeEpoch = model.Draft, "", a.Version+1, a.CodeEpoch+1
 		if a.Announced() {
 			a.Status = model.Published

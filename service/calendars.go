@@ -4,12 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
-	"strings"
 	"time"
 
-	"github.com/6tail/lunar-go/HolidayUtil"
-	"github.com/teambition/rrule-go"
 	"gorm.io/gorm"
 
 	"dangri/model"
@@ -48,33 +44,6 @@ type CalendarDate struct {
 	Day          model.Day            `json:"day" doc:"规则里的日子"`
 	StartsAt     time.Time            `json:"starts_at"`
 	Status       model.ActivityStatus `json:"status"`
-}
-
-// ruleForm takes no more than the fifth of a weekday: of an eighth the library
-// breaks down, and only in some months.
-var ruleForm = regexp.MustCompile(`^FREQ=(DAILY|WEEKLY|MONTHLY|YEARLY)(;((INTERVAL|BYMONTHDAY|BYMONTH|BYSETPOS)=[0-9,+-]{1,60}|` +
-	`BYDAY=([+-]?[1-5])?(MO|TU|WE|TH|FR|SA|SU)(,([+-]?[1-5])?(MO|TU|WE|TH|FR|SA|SU))*))*$`)
-
-// readRule reads a recurrence rule of whole days, counted from the day.
-func readRule(text string, from model.Day) (*rrule.RRule, error) {
-	if !ruleForm.MatchString(text) {
-		return nil, model.ErrRule
-	}
-	option, err := rrule.StrToROption(text)
-	if err != nil {
-		return nil, model.ErrRule
-	}
-	if option.Dtstart, err = time.Parse(time.DateOnly, string(from)); err != nil {
-		return nil, model.ErrRule
-	}
-	if option.Interval > 366 {
-		return nil, model.ErrRule
-	}
-	rule, err := rrule.NewRRule(*option)
-	if err != nil || rule.After(option.Dtstart, false).IsZero() { // 30 February would be looked for again and again, to the end of time
-		return nil, model.ErrRule
-	}
-	return rule, nil
 }
 
 // Repeat makes a published service day the pattern of a calendar, or changes
@@ -211,14 +180,9 @@ func (s *Calendars) Extend(ctx context.Context) error {
 
 // extend makes what is missing of one calendar, whose pattern is held.
 func (s *Calendars) extend(tx *gorm.DB, c *model.ServiceCalendar, now time.Time) error {
-	today := model.DayOf(now, s.settings.Zone)
-	rule, err := readRule(c.Rule, c.From)
-	if err != nil {
-		return err
-	}
 	var exceptions []model.CalendarException
 	var made []model.ServiceDay
-	err = errors.Join(tx.Find(&exceptions, "calendar_id = ?", c.ID).Error, tx.Select("calendar_day").Find(&made, "calendar_id = ?", c.ID).Error)
+	err := errors.Join(tx.Find(&exceptions, "calendar_id = ?", c.ID).Error, tx.Select("calendar_day").Find(&made, "calendar_id = ?", c.ID).Error)
 	if err != nil {
 		return fmt.Errorf("days of calendar %d: %w", c.ID, err)
 	}
@@ -229,22 +193,15 @@ func (s *Calendars) extend(tx *gorm.DB, c *model.ServiceCalendar, now time.Time)
 	for i := range made {
 		there[*made[i].CalendarDay] = true
 	}
-	special, err := specialDays(tx, today.Add(-calendarAhead), today.Add(2*calendarAhead))
+	days, err := occasions(tx, recurrence{c.Rule, c.Shift, c.Span, moved}, model.DayOf(now, s.settings.Zone), calendarAhead)
 	if err != nil {
 		return err
 	}
-	after, _ := time.Parse(time.DateOnly, string(max(today, c.From)))
-	before, _ := time.Parse(time.DateOnly, string(min(today.Add(calendarAhead+1), c.Until)))
-	for _, at := range rule.Between(after, before, false) { // the pattern itself is the first
-		day := model.Day(at.Format(time.DateOnly))
-		to, named := moved[day]
-		if !named {
-			to = c.Shift.Place(day, special)
-		}
-		if there[day] || to == "" || to <= today {
+	for _, d := range days {
+		if there[d.day] {
 			continue
 		}
-		if err := s.copyDay(tx, c, day, to, now); err != nil {
+		if err := s.copyDay(tx, c, d.day, d.held, now); err != nil {
 			return err
 		}
 	}
@@ -262,11 +219,7 @@ func (s *Calendars) copyDay(tx *gorm.DB, c *model.ServiceCalendar, day, to model
 	if err != nil {
 		return err
 	}
-	from, _ := time.Parse(time.DateOnly, string(model.DayOf(pattern.StartsAt, s.settings.Zone)))
-	until, _ := time.Parse(time.DateOnly, string(to))
-	shift := func(t time.Time) time.Time {
-		return t.In(s.settings.Zone).AddDate(0, 0, int(until.Sub(from).Hours()/24)).UTC()
-	}
+	shift := shifting(pattern.StartsAt, to, s.settings.Zone)
 	d := *pattern
 	d.ID, d.CalendarID, d.CalendarDay, d.Status, d.CancelReason = 0, &c.ID, &day, model.Published, ""
 	d.StartsAt, d.EndsAt, d.SignUpUntil, d.CancelUntil = shift(d.StartsAt), shift(d.EndsAt), shift(d.SignUpUntil), shift(d.CancelUntil)
@@ -280,41 +233,4 @@ func (s *Calendars) copyDay(tx *gorm.DB, c *model.ServiceCalendar, day, to model
 		s.ID, s.Open, s.Taken, s.Waiting, s.StartsAt, s.EndsAt = 0, true, 0, 0, shift(s.StartsAt), shift(s.EndsAt)
 	}
 	return setSlots(tx, &d, slots)
-}
-
-// specialDays says of days within the span whether they are public holidays,
-// or weekend days that are worked: by the table of this installation, else by
-// the holidays that the library knows.
-func specialDays(tx *gorm.DB, from, until model.Day) (func(model.Day) bool, error) {
-	var rows []model.CalendarDay
-	if err := tx.Find(&rows, "day >= ? AND day <= ?", from, until).Error; err != nil {
-		return nil, fmt.Errorf("read calendar days: %w", err)
-	}
-	known := map[model.Day]bool{}
-	for _, r := range rows {
-		known[r.Day] = r.Working == r.Day.Weekend()
-	}
-	return func(d model.Day) bool {
-		if special, ok := known[d]; ok {
-			return special
-		}
-		return HolidayUtil.GetHoliday(strings.ReplaceAll(string(d), "-", "")) != nil
-	}, nil
-}
-
-// calendarPeriod is how often calendars are looked at.
-const calendarPeriod = time.Hour
-
-// keepExtending extends the calendars until ctx ends.
-func (s *Calendars) keepExtending(ctx context.Context) error {
-	tick := time.NewTicker(calendarPeriod)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			_ = s.Extend(ctx) // what failed is still to be done at the next tick
-		}
-	}
 }

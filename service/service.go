@@ -66,6 +66,7 @@ type Services struct {
 	Posts         *Posts
 	Imports       *Imports
 	Activities    *Activities
+	Series        *Series
 	CheckIns      *CheckIns
 	Meetings      *Meetings
 	Boards        *Boards
@@ -99,6 +100,8 @@ func New(p Parts) *Services {
 	checkIns := newCheckIns(p, codes, limits, boards)
 	reminders := newReminders(p)
 	calendars := &Calendars{db: p.DB, settings: p.Settings, now: p.Now}
+	activities := &Activities{db: p.DB, platform: p.Platform, boards: boards, settings: p.Settings, now: p.Now}
+	series := &Series{db: p.DB, activities: activities, settings: p.Settings, now: p.Now}
 	signUps := &SignUps{db: p.DB, settings: p.Settings, now: p.Now}
 	return &Services{
 		Sessions:      sessions,
@@ -107,7 +110,8 @@ func New(p Parts) *Services {
 		Members:       &Members{db: p.DB, sessions: sessions, seal: seal, settings: p.Settings, now: p.Now},
 		Posts:         &Posts{db: p.DB, sessions: sessions, settings: p.Settings, now: p.Now},
 		Imports:       &Imports{db: p.DB, sessions: sessions, seal: seal, settings: p.Settings, now: p.Now},
-		Activities:    &Activities{db: p.DB, platform: p.Platform, boards: boards, settings: p.Settings, now: p.Now},
+		Activities:    activities,
+		Series:        series,
 		CheckIns:      checkIns,
 		Meetings:      &Meetings{db: p.DB, codes: codes, boards: boards, url: p.Settings.PublicURL, now: p.Now},
 		Boards:        boards,
@@ -125,7 +129,7 @@ func New(p Parts) *Services {
 		Feedback:      &Feedback{db: p.DB, settings: p.Settings, now: p.Now},
 		Households:    &Households{db: p.DB, seal: seal, settings: p.Settings, now: p.Now},
 		Health:        &Health{db: p.DB, cache: cache},
-		run:           []func(context.Context) error{sessions.watchChanges, checkIns.commitArrivals, reminders.keepSending, signUps.tendLines, calendars.keepExtending},
+		run:           []func(context.Context) error{sessions.watchChanges, checkIns.commitArrivals, reminders.keepSending, signUps.tendLines, hourly(calendars.Extend), hourly(series.Extend)},
 	}
 }
 
