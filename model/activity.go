@@ -95,6 +95,10 @@ type Activity struct {
 	CreditHours    float64        `json:"credit_hours"`
 	Audience       AudienceKind   `json:"audience"`
 	OpenToGuests   bool           `json:"open_to_guests"`
+	Daily          bool           `json:"daily" doc:"按天签到：每个自然日各签一次"`
+	CheckOut       bool           `json:"check_out" doc:"离开时要签退"`
+	StayMinutes    int            `json:"stay_minutes" doc:"在场满多少分钟才计学时；0 为签退即可"`
+	ReEntry        bool           `json:"re_entry" doc:"签退后可以再进场"`
 	Status         ActivityStatus `json:"status"`
 	CancelReason   string         `json:"cancel_reason,omitempty"`
 	CodeEpoch      uint32         `json:"-"`
@@ -130,9 +134,39 @@ func (a *Activity) CheckWindow() error {
 func (a *Activity) Announced() bool { return a.PublishedAt != nil }
 
 // KeepsPromises says whether the activity changed into after still holds what
-// people came for: its start, its audience, when one is late, its credit hours.
+// people came for: its start, its audience, when one is late, its credit hours
+// and what they take.
 func (a *Activity) KeepsPromises(after *Activity) bool {
-	return after.StartsAt.Equal(a.StartsAt) && after.Audience == a.Audience && after.LateAt.Equal(a.LateAt) && after.CreditHours == a.CreditHours
+	return after.StartsAt.Equal(a.StartsAt) && after.Audience == a.Audience && after.LateAt.Equal(a.LateAt) && after.CreditHours == a.CreditHours &&
+		after.Daily == a.Daily && after.CheckOut == a.CheckOut && after.StayMinutes == a.StayMinutes && after.ReEntry == a.ReEntry
+}
+
+// CheckInDay is the day that a check-in at the time is for: "" except where
+// check-in is daily. An early arrival on the evening before is for the first day.
+func (a *Activity) CheckInDay(at time.Time, zone *time.Location) Day {
+	if !a.Daily {
+		return ""
+	}
+	return min(max(DayOf(at, zone), DayOf(a.StartsAt, zone)), a.lastDay(zone))
+}
+
+// CheckInDays are the days of which somebody expected has a record when the
+// activity is closed at now.
+func (a *Activity) CheckInDays(now time.Time, zone *time.Location) []Day {
+	last := a.CheckInDay(now, zone)
+	days := []Day{}
+	for at := a.StartsAt; ; at = at.In(zone).AddDate(0, 0, 1) {
+		day := a.CheckInDay(at, zone)
+		days = append(days, day)
+		if day >= last {
+			return days
+		}
+	}
+}
+
+// lastDay is the day of the activity's last moment.
+func (a *Activity) lastDay(zone *time.Location) Day {
+	return DayOf(a.EndsAt.Add(-time.Millisecond), zone)
 }
 
 // StartedAt says whether the meeting has begun: from then on who is expected no longer changes.

@@ -16,6 +16,7 @@ var (
 	ErrCheckInClosed    = &Error{Kind: Conflict, Code: "closed", Message: "签到已经结束，可以请书记补记"}
 	ErrNotOnRoster      = &Error{Kind: Conflict, Code: "not_on_roster", Message: "您不在本次活动的名单中，请联系党支部书记"}
 	ErrAlreadyCheckedIn = &Error{Kind: Conflict, Code: "already_checked_in", Message: "您已签到，不用再扫"}
+	ErrAnnulled         = &Error{Kind: Conflict, Code: "annulled", Message: "这条签到记录已作废，请重新扫码，或请书记补记"}
 	ErrMemberCode       = &Error{Kind: Conflict, Code: "member_code_invalid", Message: "党员码无效或已过期，请让对方刷新后再出示"}
 )
 
@@ -46,11 +47,16 @@ const (
 	ByMemberCode Provenance = "member_code" // the secretary scanned the member's own code
 	ByTick       Provenance = "tick"        // the secretary ticked the name
 	ByClosing    Provenance = "closing"     // the secretary closed the meeting
+	ByLateRecord Provenance = "late_record" // the member asked afterwards and the secretary agreed
+	ByPaper      Provenance = "paper"       // signed on paper, entered afterwards
+	ByOffline    Provenance = "offline"     // scanned without a network, sent afterwards
+	ByCorrection Provenance = "correction"  // the secretary put right what was recorded
 )
 
 // ProvenanceNames are the words people use, by provenance.
 var ProvenanceNames = map[Provenance]string{
 	ByScan: "扫码", ByTypedCode: "签到码", ByMemberCode: "党员码", ByTick: "书记代记", ByClosing: "结束时登记",
+	ByLateRecord: "补签", ByPaper: "纸质签到", ByOffline: "离线补传", ByCorrection: "更正",
 }
 
 // Location is all that is kept of where a phone was.
@@ -112,27 +118,38 @@ type Leave struct {
 	Once       `gorm:"embedded"`
 }
 
-// Attendance is what became of one person at one activity: one row for each,
-// which the table's unique key holds. Whoever inserts it first wins, so a scan
-// and the closing of the meeting can race and still leave one status.
+// Attendance is what became of one person at one activity, on one day of it
+// where check-in is daily. One row holds for each, which the table's unique key
+// sees to: whoever inserts it first wins, so a scan and the closing of the
+// meeting can race and still leave one status. A row that no longer holds stays
+// as it was written, with who annulled it, when and why.
 type Attendance struct {
 	ID         uint64
 	ActivityID uint64
 	MemberID   uint64
 	BranchID   uint64
+	Day        Day // "" except where check-in is daily
 	Status     AttendanceStatus
 	Provenance Provenance
 	At         time.Time
+	RecordedAt *time.Time // when it was written down, where that is not At
 	Location   Location
 	Guest      bool
+	Device     string // a digest that tells phones apart within one activity; "" unknown
+	CodeAgeMS  *int   // how old the scanned code was
 	RecordedBy *uint64
 	Reason     string
 	Once       `gorm:"embedded"`
+	Voided     uint64 // 0 while the row holds, then its own id
+	VoidedBy   *uint64
+	VoidedAt   *time.Time
+	VoidReason string
 }
 
-// Late says whether the person came after the activity's late line.
+// Late says whether the person came after the activity's late line. Where
+// check-in is daily nobody is late: the line is of the first day alone.
 func (t *Attendance) Late(a *Activity) bool {
-	return t.Status == Present && !t.At.Before(a.LateAt)
+	return t.Status == Present && !a.Daily && !t.At.Before(a.LateAt)
 }
 
 // Arrival is everything that decides one check-in, read in one go: the
@@ -140,19 +157,40 @@ func (t *Attendance) Late(a *Activity) bool {
 type Arrival struct {
 	Activity Activity
 	Entry    *RosterEntry // nil: not on the roster
-	Recorded *Attendance  // nil: nothing recorded yet
+	Recorded *Attendance  // what holds, of the day where check-in is daily; nil: nothing yet
+	Annulled *Attendance  // a check-in by the same nonce that no longer holds; nil: none
+}
+
+// Take sorts in a row recorded of the person, for an arrival by the nonce on
+// the day.
+func (v *Arrival) Take(t *Attendance, nonce string, day Day) {
+	same := t.Nonce != "" && t.Nonce == nonce
+	switch {
+	case t.Voided != 0 && same:
+		v.Annulled = t
+	case t.Voided != 0:
+	case same, t.Day == day && v.Recorded == nil:
+		v.Recorded = t
+	}
 }
 
 // Admit says whether the person may be checked in at now by a code that still
 // has to prove fresh: nil means yes. A retry of the recorded check-in answers
-// replay. Refusals, in the order in which a person can act on them: wrong
-// status, not on the roster, already recorded, outside [OpensAt, ClosesAt).
+// replay; one of a check-in that was annulled since does not bring it back.
+// Refusals, in the order in which a person can act on them: wrong status, not
+// on the roster, already recorded, outside [OpensAt, ClosesAt).
 func (v *Arrival) Admit(once Once, now time.Time) (replay bool, err error) {
 	a := &v.Activity
 	if v.Recorded != nil {
 		if replay, err = v.Recorded.Replays(once); replay || err != nil {
 			return replay, err
 		}
+	}
+	if v.Annulled != nil {
+		if _, err = v.Annulled.Replays(once); err == nil {
+			err = ErrAnnulled
+		}
+		return false, err
 	}
 	switch {
 	case a.Status == Cancelled:

@@ -21,9 +21,30 @@ type Tally struct {
 // Standing is one person's place at a meeting: on the roster or a guest, with
 // what is recorded so far.
 type Standing struct {
-	Entry    *RosterEntry // nil for a guest
-	Recorded *Attendance  // nil: nothing yet
-	Leave    *Leave       // nil: none
+	Entry    *RosterEntry  // nil for a guest
+	Recorded *Attendance   // what holds: the first presence where there are several days; nil: nothing yet
+	Leave    *Leave        // nil: none
+	Days     []*Attendance // all rows that hold, one for each day
+	Moves    []Movement    // in the order of their numbers, where the activity asks for checking out
+}
+
+// Take adds a row that holds. Whoever was present on any day was present.
+func (s *Standing) Take(t *Attendance) {
+	s.Days = append(s.Days, t)
+	if s.Recorded == nil || s.Recorded.Status != Present && (t.Status == Present || t.Day > s.Recorded.Day) ||
+		t.Status == Present && t.At.Before(s.Recorded.At) {
+		s.Recorded = t
+	}
+}
+
+// On is the row of a day, nil where there is none.
+func (s *Standing) On(day Day) *Attendance {
+	for _, t := range s.Days {
+		if t.Day == day {
+			return t
+		}
+	}
+	return nil
 }
 
 // Status is what the person counts as now: "" while nothing is known.

@@ -38,6 +38,10 @@ type ActivityInput struct {
 	Audience          model.AudienceKind `json:"audience,omitempty" enum:"branch,groups,members" default:"branch" doc:"参加范围"`
 	Targets           []uint64           `json:"targets,omitempty" maxItems:"500" doc:"党小组或党员的编号"`
 	OpenToGuests      bool               `json:"open_to_guests,omitempty" doc:"名单外的党员可以列席签到"`
+	Daily             bool               `json:"daily,omitempty" doc:"按天签到：跨几天的活动，每个自然日各签一次；不计迟到"`
+	CheckOut          bool               `json:"check_out,omitempty" doc:"离开时要签退，否则不计学时"`
+	StayMinutes       int                `json:"stay_minutes,omitempty" minimum:"0" maximum:"10080" doc:"在场满多少分钟才计学时；0 为签退即可"`
+	ReEntry           bool               `json:"re_entry,omitempty" doc:"签退后可以再进场"`
 	ShowNames         bool               `json:"show_names,omitempty" doc:"大屏幕上显示到会者的全名；不选只显示姓"`
 }
 
@@ -71,10 +75,17 @@ func (in *ActivityInput) apply(a *model.Activity) error {
 		a.ClosesAt = a.StartsAt.Add(minutes(in.CloseAfterMinutes))
 	}
 	a.CreditHours, a.Audience, a.OpenToGuests, a.ShowNames = in.CreditHours, in.Audience, in.OpenToGuests, in.ShowNames
+	a.Daily, a.CheckOut, a.StayMinutes, a.ReEntry = in.Daily, in.CheckOut, in.StayMinutes, in.ReEntry
 	if a.Audience == "" {
 		a.Audience = model.WholeBranch
 	}
 	switch {
+	case a.Daily && in.CloseAfterMinutes > 0:
+		return model.BadField("close_after_minutes", "按天签到的活动到结束时才停止签到，请不要填")
+	case !a.CheckOut && (a.StayMinutes > 0 || a.ReEntry):
+		return model.BadField("check_out", "先选“要签退”，才能定在场时间和再次进场")
+	case minutes(a.StayMinutes) > a.EndsAt.Sub(a.StartsAt):
+		return model.BadField("stay_minutes", "要求在场的时间比活动还长，请改短")
 	case len([]rune(a.Title)) < 2:
 		return model.BadField("title", "标题至少两个字")
 	case a.EndsAt.Sub(a.StartsAt) > 7*24*time.Hour:
@@ -569,14 +580,14 @@ func standingOf(tx *gorm.DB, activityID, memberID uint64) (*model.Standing, erro
 	var recorded []model.Attendance
 	var leaves []model.Leave
 	mine := func() *gorm.DB { return tx.Where("activity_id = ? AND member_id = ?", activityID, memberID) }
-	if err := errors.Join(mine().Find(&entries).Error, mine().Find(&recorded).Error, mine().Order("id DESC").Limit(1).Find(&leaves).Error); err != nil {
+	if err := errors.Join(mine().Find(&entries).Error, mine().Where("voided = 0").Order("at, id").Find(&recorded).Error, mine().Order("id DESC").Limit(1).Find(&leaves).Error); err != nil {
 		return nil, fmt.Errorf("standing of member %d: %w", memberID, err)
 	}
 	if len(entries) > 0 {
 		own.Entry = &entries[0]
 	}
-	if len(recorded) > 0 {
-		own.Recorded = &recorded[0]
+	for i := range recorded {
+		own.Take(&recorded[i])
 	}
 	if len(leaves) > 0 {
 		own.Leave = &leaves[0]

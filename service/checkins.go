@@ -52,6 +52,7 @@ type CheckInInput struct {
 	ActivityID uint64       `json:"activity_id,omitempty" doc:"页面所在的活动；扫码时可不给"`
 	Nonce      string       `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次扫码生成一次，重试时不变"`
 	Location   *model.Point `json:"location,omitempty" doc:"只在活动设了范围时才问；只记范围内外，不记坐标"`
+	Device     string       `json:"device,omitempty" maxLength:"64" doc:"小程序在本机随机生成并保存的一串字符；只用来看出同一场活动里几个人用了同一部手机，仅供书记参考"`
 }
 
 // CheckedIn is an arrival that is on record.
@@ -74,6 +75,7 @@ type arrival struct {
 	typed    string
 	once     model.Once
 	location *model.Point
+	device   string
 	at       time.Time
 	done     chan outcome
 }
@@ -120,7 +122,7 @@ func (s *CheckIns) arrive(ctx context.Context, actor *model.Actor, in CheckInInp
 	if err != nil {
 		return nil, fmt.Errorf("digest check-in: %w", err)
 	}
-	a := &arrival{actor: actor, activity: in.ActivityID, typed: in.Digits, location: in.Location, at: s.now(),
+	a := &arrival{actor: actor, activity: in.ActivityID, typed: in.Digits, location: in.Location, device: in.Device, at: s.now(),
 		once: model.Once{Nonce: in.Nonce, Fingerprint: digest(string(content))[:22]}, done: make(chan outcome, 1)}
 	switch {
 	case (in.Code == "") == (in.Digits == ""):
@@ -244,13 +246,18 @@ func failed(group []*arrival, err error) []outcome {
 	return outcomes
 }
 
+// notAtFirst is what a check-in never has: left out, the insert is shorter.
+var notAtFirst = []string{"recorded_by", "recorded_at", "voided", "voided_by", "voided_at", "void_reason"}
+
+func (s *CheckIns) zone() *time.Location { return s.codes.settings.Zone }
+
 // write records a group in one insert. Somebody else may have recorded one of
 // its people in between; then each is written alone. It returns an outcome for
 // each arrival and the activities that somebody came to.
 func (s *CheckIns) write(ctx context.Context, group []*arrival) (outcomes []outcome, came []uint64) {
 	db := s.db.WithContext(ctx)
 	outcomes = make([]outcome, len(group))
-	facts, err := readArrivals(db, group)
+	facts, err := readArrivals(db, s.zone(), group)
 	if err != nil {
 		return failed(group, err), nil
 	}
@@ -274,7 +281,7 @@ func (s *CheckIns) write(ctx context.Context, group []*arrival) (outcomes []outc
 	slices.SortFunc(order, func(x, y *model.Attendance) int {
 		return cmp.Or(cmp.Compare(x.ActivityID, y.ActivityID), cmp.Compare(x.MemberID, y.MemberID))
 	})
-	err = db.Create(order).Error
+	err = db.Omit(notAtFirst...).Create(order).Error
 	switch {
 	case err == nil:
 		faultPoint("after_commit")
@@ -290,7 +297,7 @@ func (s *CheckIns) write(ctx context.Context, group []*arrival) (outcomes []outc
 		}
 	case errors.Is(err, gorm.ErrDuplicatedKey):
 		// Recorded since we read: read again and say so.
-		if facts, err = readArrivals(db, group); err != nil {
+		if facts, err = readArrivals(db, s.zone(), group); err != nil {
 			return failed(group, err), nil
 		}
 		_, outcomes[0] = s.decide(group[0], facts[0])
@@ -327,12 +334,16 @@ func (s *CheckIns) decide(a *arrival, facts *model.Arrival) (*model.Attendance, 
 		return nil, outcome{err: err}
 	}
 	row := &model.Attendance{ActivityID: activity.ID, MemberID: a.actor.MemberID, BranchID: a.actor.BranchID, Status: model.Present,
-		Provenance: model.ByScan, At: a.at, Location: activity.Place.Locate(a.location), Guest: facts.Entry == nil, Once: a.once}
+		Provenance: model.ByScan, At: a.at, Location: activity.Place.Locate(a.location), Guest: facts.Entry == nil, Once: a.once,
+		Day: activity.CheckInDay(a.at, s.zone()), Device: s.codes.device(activity.ID, a.device)}
 	if facts.Entry != nil {
 		row.BranchID = facts.Entry.BranchID
 	}
 	if a.scanned == nil {
 		row.Provenance = model.ByTypedCode
+	} else {
+		age := int(a.at.Sub(a.scanned.issued).Milliseconds())
+		row.CodeAgeMS = &age
 	}
 	return row, outcome{}
 }
@@ -355,7 +366,7 @@ func checkedIn(a *model.Activity, t *model.Attendance) *CheckedIn {
 
 // readArrivals reads in one query what decides each arrival; nil where there
 // is no such activity.
-func readArrivals(db *gorm.DB, group []*arrival) ([]*model.Arrival, error) {
+func readArrivals(db *gorm.DB, zone *time.Location, group []*arrival) ([]*model.Arrival, error) {
 	var pairs strings.Builder
 	args := make([]any, 0, 3*len(group))
 	for i, a := range group {
@@ -373,15 +384,17 @@ func readArrivals(db *gorm.DB, group []*arrival) ([]*model.Arrival, error) {
 		TID          *uint64 `gorm:"column:t_id"`
 		TStatus      model.AttendanceStatus
 		TProvenance  model.Provenance
+		TDay         model.Day
+		TVoided      uint64
 		TAt          *time.Time
 		TGuest       bool
 		TNonce       string
 		TFingerprint string
 	}
 	err := db.Raw(`SELECT p.n, a.id, a.organisation_id, a.title, a.status, a.starts_at, a.ends_at, a.opens_at, a.late_at, a.closes_at,
-		a.latitude, a.longitude, a.radius, a.open_to_guests, a.code_epoch, a.published_at,
+		a.latitude, a.longitude, a.radius, a.open_to_guests, a.code_epoch, a.published_at, a.daily, a.check_out,
 		COALESCE(r.member_id, 0) AS entry_member, COALESCE(r.branch_id, 0) AS entry_branch,
-		t.id AS t_id, COALESCE(t.status, '') AS t_status, COALESCE(t.provenance, '') AS t_provenance, t.at AS t_at,
+		t.id AS t_id, COALESCE(t.day, '') AS t_day, COALESCE(t.voided, 0) AS t_voided, COALESCE(t.status, '') AS t_status, COALESCE(t.provenance, '') AS t_provenance, t.at AS t_at,
 		COALESCE(t.guest, 0) AS t_guest, COALESCE(t.nonce, '') AS t_nonce, COALESCE(t.fingerprint, '') AS t_fingerprint
 		FROM (`+pairs.String()+`) p
 		JOIN activities a ON a.id = p.activity_id
@@ -393,15 +406,19 @@ func readArrivals(db *gorm.DB, group []*arrival) ([]*model.Arrival, error) {
 	facts := make([]*model.Arrival, len(group))
 	for i := range rows {
 		row := &rows[i]
-		f := &model.Arrival{Activity: row.Activity}
+		f := facts[row.N]
+		if f == nil {
+			f = &model.Arrival{Activity: row.Activity}
+			facts[row.N] = f
+		}
 		if row.EntryMember != 0 {
 			f.Entry = &model.RosterEntry{ActivityID: row.Activity.ID, MemberID: row.EntryMember, BranchID: row.EntryBranch}
 		}
 		if row.TID != nil {
-			f.Recorded = &model.Attendance{ID: *row.TID, Status: row.TStatus, Provenance: row.TProvenance, At: *row.TAt,
-				Guest: row.TGuest, Once: model.Once{Nonce: row.TNonce, Fingerprint: row.TFingerprint}}
+			a := group[row.N]
+			f.Take(&model.Attendance{ID: *row.TID, Day: row.TDay, Status: row.TStatus, Provenance: row.TProvenance, At: *row.TAt, Guest: row.TGuest,
+				Voided: row.TVoided, Once: model.Once{Nonce: row.TNonce, Fingerprint: row.TFingerprint}}, a.once.Nonce, f.Activity.CheckInDay(a.at, zone))
 		}
-		facts[row.N] = f
 	}
 	return facts, nil
 }

@@ -92,6 +92,15 @@ func (c codes) proveTyped(digits string, activityID uint64, epoch uint32, now ti
 	return model.ErrTypedCodeInvalid
 }
 
+// device is what is kept of a phone that names itself: equal for the same phone
+// at the same activity, and without relation to any other.
+func (c codes) device(activityID uint64, name string) string {
+	if name == "" {
+		return ""
+	}
+	return mac(c.key, "device", join36(activityID)+"."+name)[:22]
+}
+
 // memberCodeLife is how long a member's own code can be shown.
 const memberCodeLife = 2 * time.Minute
 

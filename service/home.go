@@ -130,7 +130,8 @@ func (s *Home) fillActivities(db *gorm.DB, actor *model.Actor, out *HomeScreen, 
 	err := db.Table("roster_entries r").
 		Select("a.id, a.kind, a.title, a.place, a.starts_at, a.opens_at, a.closes_at, a.status, a.cancel_reason, COALESCE(t.status, l.status, '') AS my_status, t.at AS checked_in_at").
 		Joins("JOIN activities a ON a.id = r.activity_id").
-		Joins("LEFT JOIN attendances t ON t.activity_id = r.activity_id AND t.member_id = r.member_id").
+		Joins("LEFT JOIN attendances t ON t.activity_id = r.activity_id AND t.member_id = r.member_id AND t.voided = 0 AND (t.day = '' OR t.day >= ?)",
+			model.DayOf(now, s.settings.Zone)).
 		Joins("LEFT JOIN leaves l ON l.id = (SELECT MAX(last.id) FROM leaves last WHERE last.activity_id = r.activity_id AND last.member_id = r.member_id)").
 		Where("r.member_id = ? AND r.closes_at > ? AND a.status IN ? AND a.starts_at < ?",
 			actor.MemberID, now, []model.ActivityStatus{model.Published, model.Cancelled}, now.AddDate(0, 0, 30)).
@@ -154,11 +155,14 @@ func (s *Home) fillActivities(db *gorm.DB, actor *model.Actor, out *HomeScreen, 
 func (s *Home) fillYear(db *gorm.DB, actor *model.Actor, out *HomeScreen, leader bool, now time.Time) error {
 	local := now.In(s.settings.Zone)
 	newYear := time.Date(local.Year(), 1, 1, 0, 0, 0, 0, s.settings.Zone).UTC()
-	err := db.Table("attendances t").
-		Select("COALESCE(SUM(t.status = 'present'), 0) AS attended, COALESCE(SUM(t.status = 'present' OR r.exempt IS NULL OR r.exempt = ''), 0) AS expected, COALESCE(SUM(CASE WHEN t.status = 'present' THEN a.credit_hours ELSE 0 END), 0) AS credit_hours").
+	days := db.Table("attendances t").
+		Select("t.activity_id, MAX(t.status = 'present') AS came, MAX(r.exempt IS NULL OR r.exempt = '') AS due, MAX(a.credit_hours) AS hours").
 		Joins("JOIN activities a ON a.id = t.activity_id").
 		Joins("LEFT JOIN roster_entries r ON r.activity_id = t.activity_id AND r.member_id = t.member_id").
-		Where("t.member_id = ? AND a.starts_at >= ? AND t.guest = ? AND a.status = ?", actor.MemberID, newYear, false, model.Closed).
+		Where("t.member_id = ? AND t.voided = 0 AND a.starts_at >= ? AND t.guest = ? AND a.status = ?", actor.MemberID, newYear, false, model.Closed).
+		Group("t.activity_id")
+	err := db.Table("(?) y", days).
+		Select("COALESCE(SUM(y.came), 0) AS attended, COALESCE(SUM(y.came = 1 OR y.due = 1), 0) AS expected, COALESCE(SUM(CASE WHEN y.came = 1 THEN y.hours ELSE 0 END), 0) AS credit_hours").
 		Scan(&out.Year).Error
 	if err != nil {
 		return fmt.Errorf("year of member %d: %w", actor.MemberID, err)

@@ -151,7 +151,7 @@ func (s *Meetings) Record(ctx context.Context, actor *model.Actor, id uint64, in
 		if err != nil {
 			return nil, err
 		}
-		if again, err := replayed(tx, a, own, once); again != nil || err != nil {
+		if again, err := replayed(tx, a, in.MemberID, own, once); again != nil || err != nil {
 			return again, err
 		}
 		if err := errors.Join(a.Allow(model.Published), stale); err != nil {
@@ -168,8 +168,9 @@ func (s *Meetings) Record(ctx context.Context, actor *model.Actor, id uint64, in
 		if err != nil {
 			return nil, err
 		}
-		if own.Recorded != nil {
-			return nil, model.ErrAlreadyCheckedIn.With("checked_in_at", own.Recorded.At)
+		day := a.CheckInDay(now, s.codes.settings.Zone)
+		if t := own.On(day); t != nil {
+			return nil, model.ErrAlreadyCheckedIn.With("checked_in_at", t.At)
 		}
 		if in.Status != model.Present {
 			return excuse(tx, actor, a, member, in, once, now)
@@ -177,7 +178,7 @@ func (s *Meetings) Record(ctx context.Context, actor *model.Actor, id uint64, in
 		if now.Before(a.OpensAt) {
 			return nil, model.ErrNotOpenYet.With("opens_at", a.OpensAt)
 		}
-		t := &model.Attendance{ActivityID: id, MemberID: in.MemberID, BranchID: branch, Status: model.Present, Provenance: provenance, At: now,
+		t := &model.Attendance{ActivityID: id, MemberID: in.MemberID, BranchID: branch, Day: day, Status: model.Present, Provenance: provenance, At: now,
 			Location: model.LocationNotGiven, Guest: own.Entry == nil, RecordedBy: &actor.MemberID, Reason: cleanLine(in.Reason), Once: once}
 		if err := tx.Create(t).Error; err != nil {
 			return nil, fmt.Errorf("record attendance: %w", err)
@@ -231,14 +232,19 @@ func holdConducted(tx *gorm.DB, actor *model.Actor, id uint64) (*model.Activity,
 }
 
 // replayed is the answer that an earlier try with the same nonce got, or nil.
-func replayed(tx *gorm.DB, a *model.Activity, own *model.Standing, once model.Once) (*Recorded, error) {
-	t := own.Recorded
-	if t != nil {
-		replay, err := t.Replays(once)
-		if err != nil || !replay {
-			t = nil
-		}
+func replayed(tx *gorm.DB, a *model.Activity, memberID uint64, own *model.Standing, once model.Once) (*Recorded, error) {
+	var t *model.Attendance
+	for _, held := range own.Days {
+		replay, err := held.Replays(once)
 		if err != nil {
+			return nil, err
+		}
+		if replay {
+			t = held
+		}
+	}
+	if t == nil {
+		if err := refuseAnnulled(tx, a.ID, memberID, once); err != nil {
 			return nil, err
 		}
 	}
@@ -350,7 +356,7 @@ func (s *Meetings) Close(ctx context.Context, actor *model.Actor, id uint64) (*C
 			if err := a.CloseableAt(now); err != nil {
 				return nil, err
 			}
-			if err := settle(tx, actor, a, now); err != nil {
+			if err := settle(tx, s.codes.settings.Zone, actor, a, now); err != nil {
 				return nil, err
 			}
 		}
@@ -367,8 +373,8 @@ func (s *Meetings) Close(ctx context.Context, actor *model.Actor, id uint64) (*C
 }
 
 // settle closes the activity and writes a row for everyone expected who has
-// none. The rows' unique key lets a racing scan win.
-func settle(tx *gorm.DB, actor *model.Actor, a *model.Activity, now time.Time) error {
+// none, of each day where check-in is daily. The rows' unique key lets a racing scan win.
+func settle(tx *gorm.DB, zone *time.Location, actor *model.Actor, a *model.Activity, now time.Time) error {
 	a.Status, a.ClosedAt, a.Version = model.Closed, &now, a.Version+1
 	if err := tx.Save(a).Error; err != nil {
 		return fmt.Errorf("close activity %d: %w", a.ID, err)
@@ -379,15 +385,20 @@ func settle(tx *gorm.DB, actor *model.Actor, a *model.Activity, now time.Time) e
 	}
 	var rows []model.Attendance
 	for i := range seats {
-		if seats[i].Recorded != nil {
+		if seats[i].Entry == nil {
 			continue
 		}
-		t := model.Attendance{ActivityID: a.ID, MemberID: seats[i].MemberID, BranchID: seats[i].Entry.BranchID, Status: model.Absent,
-			Provenance: model.ByClosing, At: now, Location: model.LocationNotGiven, RecordedBy: &actor.MemberID}
-		if l := seats[i].Leave; l != nil {
-			t.Status, t.Reason = l.Status, l.Reason
+		for _, day := range a.CheckInDays(now, zone) {
+			if seats[i].On(day) != nil {
+				continue
+			}
+			t := model.Attendance{ActivityID: a.ID, MemberID: seats[i].MemberID, BranchID: seats[i].Entry.BranchID, Day: day, Status: model.Absent,
+				Provenance: model.ByClosing, At: now, Location: model.LocationNotGiven, RecordedBy: &actor.MemberID}
+			if l := seats[i].Leave; l != nil {
+				t.Status, t.Reason = l.Status, l.Reason
+			}
+			rows = append(rows, t)
 		}
-		rows = append(rows, t)
 	}
 	// In the order in which arrivals are written, so that the two do not deadlock.
 	slices.SortFunc(rows, func(x, y model.Attendance) int { return cmp.Compare(x.MemberID, y.MemberID) })

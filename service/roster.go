@@ -163,7 +163,7 @@ func seatsOf(tx *gorm.DB, activityID uint64) ([]seat, error) {
 		Name string
 	}
 	err = tx.Table("attendances t").Select("t.*, m.name").Joins("JOIN members m ON m.id = t.member_id").
-		Where("t.activity_id = ?", activityID).Order("t.at, t.id").Scan(&recorded).Error
+		Where("t.activity_id = ? AND t.voided = 0", activityID).Order("t.at, t.id").Scan(&recorded).Error
 	if err != nil {
 		return nil, fmt.Errorf("read attendances of activity %d: %w", activityID, err)
 	}
@@ -180,14 +180,16 @@ func seatsOf(tx *gorm.DB, activityID uint64) ([]seat, error) {
 	}
 	for i := range recorded {
 		t := &recorded[i]
-		if n, ok := at[t.MemberID]; ok {
-			seats[n].Recorded = &t.Attendance
-			continue
+		n, ok := at[t.MemberID]
+		if !ok {
+			n = len(seats)
+			at[t.MemberID] = n
+			seats = append(seats, seat{MemberID: t.MemberID, Name: t.Name})
 		}
-		seats = append(seats, seat{Standing: model.Standing{Recorded: &t.Attendance}, MemberID: t.MemberID, Name: t.Name})
+		seats[n].Take(&t.Attendance)
 	}
 	for i := range leaves {
-		if n, ok := at[leaves[i].MemberID]; ok {
+		if n, ok := at[leaves[i].MemberID]; ok && seats[n].Entry != nil {
 			seats[n].Leave = &leaves[i] // the last one holds
 		}
 	}

@@ -249,7 +249,7 @@ func (c *Codes) Body(person int, nonce string) []byte {
 // Recorded counts the meeting's rows, and the people among them.
 func (m *Meeting) Recorded() (rows, people int64, err error) {
 	var out struct{ Rows, People int64 }
-	err = m.town.db.Raw("SELECT COUNT(*) AS `rows`, COUNT(DISTINCT activity_id, member_id) AS people FROM attendances WHERE activity_id >= ? AND activity_id < ?",
+	err = m.town.db.Raw("SELECT COUNT(*) AS `rows`, COUNT(DISTINCT activity_id, member_id) AS people FROM attendances WHERE activity_id >= ? AND activity_id < ? AND voided = 0",
 		m.first, m.first+uint64(m.town.branches)).Scan(&out).Error
 	if err != nil {
 		return 0, 0, fmt.Errorf("count rows: %w", err)
