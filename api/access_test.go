@@ -139,6 +139,23 @@ var accessTable = []access{
 	{"attendanceSheetWorkbook", false, activity(model.Closed, "/sheet.xlsx"), [roles]int{401, 403, 403, 403, 200, 200, 200, 200, 404, 404, 404}, nil},
 	{"attendanceSheetPage", false, activity(model.Closed, "/sheet.html"), [roles]int{401, 403, 403, 403, 200, 200, 200, 200, 404, 404, 404}, nil},
 
+	{"recordMinutes", false, func(g *ground, l *land, _ *caller) call {
+		return call{path: g.path(g.activity(l, model.Published), "/minutes"), body: minutesOf(l)}
+	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"showMinutes/unsigned", false, paper("/minutes", false), [roles]int{401, 403, 404, 404, 200, 200, 200, 200, 404, 404, 404}, nil}, // not signed yet
+	{"showMinutes/signed", false, paper("/minutes", true), [roles]int{401, 403, 200, 200, 200, 200, 200, 200, 404, 404, 404}, nil},
+	{"signMinutes", false, func(g *ground, l *land, _ *caller) call {
+		return call{path: g.path(g.recorded(l, false).activity, "/minutes/signature"), body: body{"version": 1}}
+	}, [roles]int{401, 403, 403, 403, 403, 200, 403, 403, 404, 404, 404}, nil}, // a signature is the secretary's own
+	{"recordVote", false, func(g *ground, l *land, _ *caller) call {
+		return call{path: g.path(g.activity(l, model.Published), "/votes"), body: body{"subject": "决议" + l.canary, "kind": "resolution", "nonce": nonce()}}
+	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"listVotes", false, paper("/votes", false), [roles]int{401, 403, 200, 200, 200, 200, 200, 200, 404, 404, 404}, nil},
+	{"annulVote", false, func(g *ground, l *land, _ *caller) call {
+		r := g.recorded(l, false)
+		return call{path: g.path(r.activity, fmt.Sprint("/votes/", r.vote, "/annulment")), body: body{"reason": "票数填错" + l.canary}}
+	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
+
 	{"subscriptionRequests", true, to("/v1/subscription-requests?purpose=activity"), [roles]int{401, 403, 200, 200, 200, 200, 200, 200, 200, 200, 200}, nil},
 	{"reportConsents", false, func(g *ground, l *land, _ *caller) call {
 		return call{path: "/v1/consents", body: body{"nonce": nonce(), "activity_id": g.activity(l, model.Published),

@@ -719,6 +719,12 @@ func (c *crowd) known(rt *rapid.T, op, name string) any {
 			return organisations[community]
 		}
 		return draw(organisations)
+	case "host_id", "recorder_id":
+		return draw(c.members)
+	case "yes", "no", "abstain":
+		return rapid.IntRange(0, 1).Draw(rt, name)
+	case "written", "seats":
+		return rapid.IntRange(0, 1).Draw(rt, name)
 	case "member_id":
 		if destroys {
 			return c.spare(rt).ID
@@ -739,6 +745,9 @@ func (c *crowd) known(rt *rapid.T, op, name string) any {
 		}
 		return c.Clock.Now().Add(time.Duration(rapid.IntRange(2, 48).Draw(rt, name)) * time.Hour)
 	case "version":
+		if op == "recordMinutes" {
+			return rapid.IntRange(0, 2).Draw(rt, name)
+		}
 		return rapid.IntRange(1, 3).Draw(rt, name)
 	case "from", "until", "day":
 		return rapid.SampledFrom([]string{"2026-03-10", "2026-03-11", "2027-01-01", "9999-12-31", "1900-01-01"}).Draw(rt, name)

@@ -36,6 +36,13 @@ func routes(r *router) {
 	file(r, "/v1/activities/{activity_id}/sheet.xlsx", "attendanceSheetWorkbook", "签到表（Excel）", xlsx, member(r, attendanceSheetWorkbook(s)))
 	file(r, "/v1/activities/{activity_id}/sheet.html", "attendanceSheetPage", "签到表（打印页）", html, member(r, attendanceSheetPage(s)))
 
+	route(r, "GET", "/v1/activities/{activity_id}/minutes", "showMinutes", "会议记录", member(r, showMinutes(s)))
+	route(r, "PUT", "/v1/activities/{activity_id}/minutes", "recordMinutes", "写、改会议记录", member(r, recordMinutes(s)))
+	route(r, "POST", "/v1/activities/{activity_id}/minutes/signature", "signMinutes", "书记在会议记录上签字", member(r, signMinutes(s)))
+	route(r, "GET", "/v1/activities/{activity_id}/votes", "listVotes", "表决", member(r, listVotes(s)))
+	route(r, "POST", "/v1/activities/{activity_id}/votes", "recordVote", "登记表决的票数", member(r, recordVote(s)))
+	route(r, "POST", "/v1/activities/{activity_id}/votes/{vote_id}/annulment", "annulVote", "作废一次表决", member(r, annulVote(s)))
+
 	route(r, "GET", "/v1/subscription-requests", "subscriptionRequests", "这次点击该请用户订阅哪些消息", member(r, subscriptionRequests(s)))
 	route(r, "POST", "/v1/consents", "reportConsents", "上报用户订阅的结果", member(r, reportConsents(s)))
 	route(r, "GET", "/v1/activities/{activity_id}/reach", "reachForecast", "发布前：微信能提醒到几人，几人要打电话", member(r, reachForecast(s)))

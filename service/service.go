@@ -71,6 +71,8 @@ type Services struct {
 	Meetings      *Meetings
 	Boards        *Boards
 	Sheets        *Sheets
+	Minutes       *Minutes
+	Votes         *Votes
 	Home          *Home
 	Consents      *Consents
 	Reminders     *Reminders
@@ -116,6 +118,8 @@ func New(p Parts) *Services {
 		Meetings:      &Meetings{db: p.DB, codes: codes, boards: boards, url: p.Settings.PublicURL, now: p.Now},
 		Boards:        boards,
 		Sheets:        &Sheets{db: p.DB, settings: p.Settings, now: p.Now},
+		Minutes:       &Minutes{db: p.DB, now: p.Now},
+		Votes:         &Votes{db: p.DB, now: p.Now},
 		Home:          &Home{db: p.DB, settings: p.Settings, now: p.Now},
 		Consents:      &Consents{db: p.DB, catalogue: p.Settings.Catalogue, limits: limits, now: p.Now},
 		Reminders:     reminders,
