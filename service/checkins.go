@@ -376,49 +376,59 @@ func readArrivals(db *gorm.DB, zone *time.Location, group []*arrival) ([]*model.
 		pairs.WriteString("SELECT ? AS n, ? AS activity_id, ? AS member_id")
 		args = append(args, i, a.activity, a.actor.MemberID)
 	}
-	var rows []struct {
-		N int
-		model.Activity
-		EntryMember  uint64
-		EntryBranch  uint64
-		TID          *uint64 `gorm:"column:t_id"`
-		TStatus      model.AttendanceStatus
-		TProvenance  model.Provenance
-		TDay         model.Day
-		TVoided      uint64
-		TAt          *time.Time
-		TGuest       bool
-		TNonce       string
-		TFingerprint string
-	}
-	err := db.Raw(`SELECT p.n, a.id, a.organisation_id, a.title, a.status, a.starts_at, a.ends_at, a.opens_at, a.late_at, a.closes_at,
+	// Scanned by hand: of everything in the program this is read most often.
+	rows, err := db.Raw(`SELECT p.n, a.id, a.organisation_id, a.title, a.status, a.starts_at, a.ends_at, a.opens_at, a.late_at, a.closes_at,
 		a.latitude, a.longitude, a.radius, a.open_to_guests, a.code_epoch, a.published_at, a.daily, a.check_out,
-		COALESCE(r.member_id, 0) AS entry_member, COALESCE(r.branch_id, 0) AS entry_branch,
-		t.id AS t_id, COALESCE(t.day, '') AS t_day, COALESCE(t.voided, 0) AS t_voided, COALESCE(t.status, '') AS t_status, COALESCE(t.provenance, '') AS t_provenance, t.at AS t_at,
-		COALESCE(t.guest, 0) AS t_guest, COALESCE(t.nonce, '') AS t_nonce, COALESCE(t.fingerprint, '') AS t_fingerprint
+		r.branch_id, t.id, t.day, t.voided, t.status, t.provenance, t.at, t.guest, t.nonce, t.fingerprint
 		FROM (`+pairs.String()+`) p
 		JOIN activities a ON a.id = p.activity_id
 		LEFT JOIN roster_entries r ON r.activity_id = p.activity_id AND r.member_id = p.member_id
-		LEFT JOIN attendances t ON t.activity_id = p.activity_id AND t.member_id = p.member_id`, args...).Scan(&rows).Error
+		LEFT JOIN attendances t ON t.activity_id = p.activity_id AND t.member_id = p.member_id`, args...).Rows()
 	if err != nil {
 		return nil, fmt.Errorf("read %d arrivals: %w", len(group), err)
 	}
+	defer rows.Close()
 	facts := make([]*model.Arrival, len(group))
-	for i := range rows {
-		row := &rows[i]
-		f := facts[row.N]
+	for rows.Next() {
+		var n int
+		var a model.Activity
+		var branch *uint64
+		var t recordedColumns
+		err := rows.Scan(&n, &a.ID, &a.OrganisationID, &a.Title, &a.Status, &a.StartsAt, &a.EndsAt, &a.OpensAt, &a.LateAt, &a.ClosesAt,
+			&a.Place.Latitude, &a.Place.Longitude, &a.Place.Radius, &a.OpenToGuests, &a.CodeEpoch, &a.PublishedAt, &a.Daily, &a.CheckOut,
+			&branch, &t.id, &t.day, &t.voided, &t.status, &t.provenance, &t.at, &t.guest, &t.nonce, &t.fingerprint)
+		if err != nil {
+			return nil, fmt.Errorf("read an arrival: %w", err)
+		}
+		f := facts[n]
 		if f == nil {
-			f = &model.Arrival{Activity: row.Activity}
-			facts[row.N] = f
+			f = &model.Arrival{Activity: a}
+			facts[n] = f
 		}
-		if row.EntryMember != 0 {
-			f.Entry = &model.RosterEntry{ActivityID: row.Activity.ID, MemberID: row.EntryMember, BranchID: row.EntryBranch}
+		member := group[n].actor.MemberID
+		if branch != nil {
+			f.Entry = &model.RosterEntry{ActivityID: a.ID, MemberID: member, BranchID: *branch}
 		}
-		if row.TID != nil {
-			a := group[row.N]
-			f.Take(&model.Attendance{ID: *row.TID, Day: row.TDay, Status: row.TStatus, Provenance: row.TProvenance, At: *row.TAt, Guest: row.TGuest,
-				Voided: row.TVoided, Once: model.Once{Nonce: row.TNonce, Fingerprint: row.TFingerprint}}, a.once.Nonce, f.Activity.CheckInDay(a.at, zone))
+		if t.id != nil {
+			f.Take(t.row(), group[n].once.Nonce, a.CheckInDay(group[n].at, zone))
 		}
 	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read %d arrivals: %w", len(group), err)
+	}
 	return facts, nil
+}
+
+// recordedColumns is an attendance that may not be there.
+type recordedColumns struct {
+	id, voided              *uint64
+	day, status, provenance *string
+	at                      *time.Time
+	guest                   *bool
+	nonce, fingerprint      *string
+}
+
+func (c *recordedColumns) row() *model.Attendance {
+	return &model.Attendance{ID: *c.id, Day: model.Day(*c.day), Status: model.AttendanceStatus(*c.status), Provenance: model.Provenance(*c.provenance),
+		At: *c.at, Guest: *c.guest, Voided: *c.voided, Once: model.Once{Nonce: *c.nonce, Fingerprint: *c.fingerprint}}
 }

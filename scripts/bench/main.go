@@ -47,7 +47,7 @@ func main() {
 	flag.IntVar(&p.perBranch, "members", 50, "每个党支部的党员数")
 	flag.IntVar(&p.past, "past", 12, "已开过几次会（每人每次一条记录）")
 	flag.IntVar(&p.repeats, "rounds", 5, "轮数，取中位数")
-	flag.IntVar(&p.clients, "clients", 64, "并发连接数")
+	flag.IntVar(&p.clients, "clients", 256, "并发连接数：全区同一分钟扫码，就是几百个连接")
 	flag.DurationVar(&p.slice, "slice", 3*time.Second, "每轮里每个对象测多久")
 	flag.Float64Var(&p.cold, "cold", 0, "签到时会话不在缓存里的人的比例，0 到 1")
 	flag.StringVar(&p.only, "only", "", "只测这些对象，逗号分隔")
