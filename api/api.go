@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -85,6 +86,7 @@ type router struct {
 	api      huma.API
 	services *service.Services
 	log      *slog.Logger
+	filing   sync.Map // the sessions for which a file is being made
 }
 
 type (

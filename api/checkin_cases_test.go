@@ -230,6 +230,47 @@ func TestA10_ADraftSentTwentyTimesAtOnceIsOneActivity(t *testing.T) {
 	})
 }
 
+func TestA11_WhileTheFirstIsBeingWrittenTheSameNonceWaitsAndHearsTheSameAnswer(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(1)
+		other := m.on(s.replica())
+		code, once := m.code().Code, nonce()
+		m.phone(m.members[0])
+		written := make(chan struct{}, 2)
+		s.Sabotage(func(statement string) string {
+			if strings.HasPrefix(statement, "INSERT INTO `attendances`") {
+				written <- struct{}{}
+			}
+			return statement
+		})
+		// Somebody else holds the place of the row until both are at it.
+		block := s.DB.Begin()
+		place := model.Attendance{ActivityID: m.id, MemberID: m.members[0].ID, BranchID: m.branch.ID, Status: model.Present,
+			Provenance: model.ByScan, At: s.Clock.Now(), Location: model.LocationNotGiven, Once: model.Once{Nonce: "of-nobody"}}
+		if err := block.Table("attendances").Create(&place).Error; err != nil {
+			t.Fatal(err)
+		}
+		<-written
+		answers := make([]*reply, 2)
+		trial.Race(3, func(i int) {
+			if i == 2 {
+				<-written
+				<-written
+				if err := block.Rollback().Error; err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			answers[i] = []*meeting{m, other}[i].scan(m.members[0], code, once)
+		})
+		want(t, answers[0], 200, "ok")
+		sameBytes(t, answers[0], answers[1])
+		if m.rows(m.members[0]) != 1 {
+			t.Errorf("%d rows", m.rows(m.members[0]))
+		}
+	})
+}
+
 func TestA13_AKeyOnAGetIsIgnored(t *testing.T) {
 	eachStage(t, func(t *testing.T, s *stage) {
 		m := s.aMeeting(1)

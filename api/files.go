@@ -20,7 +20,9 @@ type fileAnswer struct {
 	Body        []byte
 }
 
-// file registers an endpoint that answers with a file instead of JSON.
+// file registers an endpoint that answers with a file instead of JSON. A
+// session has one file made at a time: they are the dearest answers, and
+// whoever asks for twenty at once is to hold up nobody else.
 func file[In any](r *router, path, id, summary, contentType string, e endpoint[In, []byte]) {
 	media, _, _ := strings.Cut(contentType, ";")
 	disposition := ""
@@ -31,6 +33,12 @@ func file[In any](r *router, path, id, summary, contentType string, e endpoint[I
 	op.Responses["200"] = &huma.Response{Description: summary,
 		Content: map[string]*huma.MediaType{media: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}}
 	huma.Register(r.api, op, func(ctx context.Context, in *In) (*fileAnswer, error) {
+		if who := token(ctx); who != "" {
+			if _, busy := r.filing.LoadOrStore(who, true); busy {
+				return nil, problemOf(errFiling)
+			}
+			defer r.filing.Delete(who)
+		}
 		body, err := e.call(ctx, in)
 		if err != nil {
 			return nil, refuse(ctx, r.log, err)

@@ -282,6 +282,9 @@ func (s *CheckIns) write(ctx context.Context, group []*arrival) (outcomes []outc
 		return cmp.Or(cmp.Compare(x.ActivityID, y.ActivityID), cmp.Compare(x.MemberID, y.MemberID))
 	})
 	err = db.Omit(notAtFirst...).Create(order).Error
+	for try := 0; try < 3 && len(group) == 1 && collided(err); try++ {
+		err = db.Omit(notAtFirst...).Create(order).Error
+	}
 	switch {
 	case err == nil:
 		faultPoint("after_commit")
