@@ -128,6 +128,28 @@ var accessTable = []access{
 		return call{path: g.path(g.activity(l, model.Published), "/attendances"),
 			body: body{"member_id": l.victim, "status": "present", "reason": "代记" + l.canary, "nonce": nonce()}}
 	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"annulCheckIn", false, func(g *ground, l *land, _ *caller) call {
+		id := g.activity(l, model.Published)
+		return call{path: g.path(id, "/annulments"), body: body{"attendance_id": g.attendance(l, id), "reason": "误签" + l.canary}}
+	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"correctAttendance", false, func(g *ground, l *land, _ *caller) call {
+		return call{path: g.path(g.activity(l, model.Published), "/corrections"),
+			body: body{"member_id": l.victim, "status": "absent", "reason": "核实" + l.canary, "nonce": nonce()}}
+	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"attendanceLog", false, func(g *ground, l *land, _ *caller) call {
+		id := g.activity(l, model.Published)
+		g.attendance(l, id)
+		return call{path: g.path(id, "/members/"+jsonText(l.victim)+"/attendance-log")}
+	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"attendanceLog/own", true, func(g *ground, l *land, c *caller) call {
+		id, who := g.activity(l, model.Published), l.victim
+		if c.person != nil {
+			who = c.person.ID
+			g.insert(&model.Attendance{ActivityID: id, MemberID: who, BranchID: l.branch.ID, Status: model.Present, Provenance: model.ByScan,
+				At: g.Clock.Now(), Location: model.LocationNotGiven, Guest: true, Once: model.Once{Nonce: nonce()}})
+		}
+		return call{path: g.path(id, "/members/"+jsonText(who)+"/attendance-log")}
+	}, [roles]int{401, 403, 200, 200, 200, 200, 200, 200, 200, 200, 200}, nil},
 	{"exemptMember", false, func(g *ground, l *land, _ *caller) call {
 		return call{path: g.path(g.activity(l, model.Published), "/exemptions"),
 			body: body{"member_id": l.victim, "exemption": "bedridden", "reason": "同意" + l.canary}}
@@ -512,6 +534,18 @@ func (g *ground) activity(l *land, status model.ActivityStatus) uint64 {
 		return tx.Create(&roster).Error
 	})
 	return a.ID
+}
+
+// attendance is a check-in of the victim at an activity.
+func (g *ground) attendance(l *land, id uint64) uint64 {
+	g.t.Helper()
+	if l.unknown {
+		return l.branch.ID
+	}
+	t := &model.Attendance{ActivityID: id, MemberID: l.victim, BranchID: l.branch.ID, Status: model.Present, Provenance: model.ByScan,
+		At: g.Clock.Now(), Location: model.LocationNotGiven, Once: model.Once{Nonce: nonce()}}
+	g.insert(t)
+	return t.ID
 }
 
 // series is a fresh activity that begins a series.

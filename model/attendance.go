@@ -17,6 +17,9 @@ var (
 	ErrNotOnRoster      = &Error{Kind: Conflict, Code: "not_on_roster", Message: "您不在本次活动的名单中，请联系党支部书记"}
 	ErrAlreadyCheckedIn = &Error{Kind: Conflict, Code: "already_checked_in", Message: "您已签到，不用再扫"}
 	ErrAnnulled         = &Error{Kind: Conflict, Code: "annulled", Message: "这条签到记录已作废，请重新扫码，或请书记补记"}
+	ErrMarkedAbsent     = &Error{Kind: Conflict, Code: "marked_absent", Message: "书记已将您登记为未到会，请联系书记更正"}
+	ErrCheckInNotFound  = &Error{Kind: NotFound, Code: "check_in_not_found", Message: "没有这条签到记录，请刷新后再试"}
+	ErrNotCheckIn       = &Error{Kind: Conflict, Code: "not_a_check_in", Message: "这条记录不是签到，要改请用“更正”"}
 	ErrMemberCode       = &Error{Kind: Conflict, Code: "member_code_invalid", Message: "党员码无效或已过期，请让对方刷新后再出示"}
 )
 
@@ -31,6 +34,11 @@ const (
 	DutyLeave     AttendanceStatus = "duty_leave"
 	Absent        AttendanceStatus = "absent"
 )
+
+// Excuses says whether the status is a leave.
+func (s AttendanceStatus) Excuses() bool {
+	return s == SickLeave || s == PersonalLeave || s == DutyLeave
+}
 
 // AttendanceStatusNames are the words people use, by status.
 var AttendanceStatusNames = map[AttendanceStatus]string{
@@ -152,6 +160,15 @@ func (t *Attendance) Late(a *Activity) bool {
 	return t.Status == Present && !a.Daily && !t.At.Before(a.LateAt)
 }
 
+// Annullable says whether the row is a check-in that can be taken back. What
+// else is on record is corrected.
+func (t *Attendance) Annullable() error {
+	if t.Status != Present {
+		return ErrNotCheckIn
+	}
+	return nil
+}
+
 // Arrival is everything that decides one check-in, read in one go: the
 // activity, the person's place on its roster and what is already recorded.
 type Arrival struct {
@@ -201,7 +218,9 @@ func (v *Arrival) Admit(once Once, now time.Time) (replay bool, err error) {
 		return false, ErrNotOnRoster
 	case v.Recorded != nil && v.Recorded.Status == Present:
 		return false, ErrAlreadyCheckedIn.With("checked_in_at", v.Recorded.At)
-	case a.Status == Closed, v.Recorded != nil, !now.Before(a.ClosesAt):
+	case v.Recorded != nil && a.Status != Closed:
+		return false, ErrMarkedAbsent
+	case a.Status == Closed, !now.Before(a.ClosesAt):
 		return false, ErrCheckInClosed.With("closed_at", a.ClosesAt)
 	case now.Before(a.OpensAt):
 		return false, ErrNotOpenYet.With("opens_at", a.OpensAt)

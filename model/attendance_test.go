@@ -47,7 +47,8 @@ func TestWhoIsAdmitted(t *testing.T) {
 		{"A10 the nonce with other content", facts{Published, false, entry, came(Present, Once{"nonce-1", "g"}), at1400}, false, ErrKeyReused},
 		{"ticked by the secretary", facts{Published, false, entry, came(Present, Once{}), at1400}, false, ErrAlreadyCheckedIn},
 		{"C10 marked absent by the closing", facts{Closed, false, entry, came(Absent, Once{}), at1400}, false, ErrCheckInClosed},
-		{"a scan of someone recorded on leave at the closing", facts{Published, false, entry, came(SickLeave, Once{}), at1400}, false, ErrCheckInClosed},
+		{"a scan of someone recorded on leave at the closing", facts{Closed, false, entry, came(SickLeave, Once{}), at1400}, false, ErrCheckInClosed},
+		{"a scan of someone whom the secretary corrected to absent", facts{Published, false, entry, came(Absent, Once{}), at1400}, false, ErrMarkedAbsent},
 		{"cancelled and a stranger: the reason that concerns all comes first", facts{Cancelled, false, nil, nil, closes}, false, ErrActivityCancelled},
 		{"a stranger does not learn the times", facts{Published, false, nil, nil, closes}, false, ErrNotOnRoster},
 	} {

@@ -1,6 +1,9 @@
 package model
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Tally is a meeting in numbers. Expected leaves out exempt members who did
 // not come; Present counts those expected who came, guests apart.
@@ -45,6 +48,18 @@ func (s *Standing) On(day Day) *Attendance {
 		}
 	}
 	return nil
+}
+
+// DaysPresent are the days on which the person was there, where check-in is daily.
+func (s *Standing) DaysPresent() []Day {
+	var days []Day
+	for _, t := range s.Days {
+		if t.Status == Present && t.Day != "" {
+			days = append(days, t.Day)
+		}
+	}
+	slices.Sort(days)
+	return days
 }
 
 // Status is what the person counts as now: "" while nothing is known.

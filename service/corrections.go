@@ -1,14 +1,268 @@
 package service
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
 
 	"dangri/model"
 )
+
+// Corrections is what is put right after the first scan. Nothing is deleted or
+// overwritten: what no longer holds stays, with who took it back and why.
+type Corrections struct {
+	db       *gorm.DB
+	boards   *Boards
+	settings Settings
+	now      func() time.Time
+}
+
+// AnnulCheckInInput says which check-in does not count, and why. Exactly one of
+// attendance id and nonce.
+type AnnulCheckInInput struct {
+	AttendanceID uint64 `json:"attendance_id,omitempty" maximum:"9007199254740991" doc:"签到记录的编号，见 attendance-log"`
+	CheckInNonce string `json:"check_in_nonce,omitempty" maxLength:"64" doc:"签到时用的 nonce"`
+	MemberID     uint64 `json:"member_id,omitempty" maximum:"9007199254740991" doc:"几个人用了同一个 nonce 时，说明是谁的"`
+	Reason       string `json:"reason" minLength:"2" maxLength:"100" doc:"作废的原因，留痕"`
+}
+
+// Annulled is a check-in that does not count any more.
+type Annulled struct {
+	AttendanceID uint64                 `json:"attendance_id"`
+	MemberID     uint64                 `json:"member_id"`
+	Name         string                 `json:"name"`
+	AnnulledAt   time.Time              `json:"annulled_at" doc:"第一次作废的时间"`
+	Reason       string                 `json:"reason"`
+	Status       model.AttendanceStatus `json:"status" doc:"这个人现在算什么；空为未到"`
+	Message      string                 `json:"message" doc:"可以直接显示的话"`
+	Tally        model.Tally            `json:"tally"`
+}
+
+// Annul takes a check-in back: the row stays with who, when and why, the person
+// no longer counts as present and may scan again while check-in is open. At a
+// closed meeting they are absent from now on, or on the leave that stands.
+// Annulling again changes nothing.
+func (s *Corrections) Annul(ctx context.Context, actor *model.Actor, id uint64, in AnnulCheckInInput) (*Annulled, error) {
+	now := s.now()
+	out, err := inTx(ctx, s.db, func(tx *gorm.DB) (*Annulled, error) {
+		a, err := holdConducted(tx, actor, id)
+		if err != nil {
+			return nil, err
+		}
+		reason, err := cleanReason(in.Reason)
+		if err != nil {
+			return nil, err
+		}
+		t, err := checkInOf(tx, id, in)
+		if err != nil {
+			return nil, err
+		}
+		if t.Voided == 0 {
+			if err := errors.Join(a.Allow(model.Published, model.Closed), t.Annullable()); err != nil {
+				return nil, err
+			}
+			if err := s.annul(tx, actor, a, t, reason, now); err != nil {
+				return nil, err
+			}
+		}
+		return annulled(tx, a, t)
+	})
+	if err == nil {
+		s.boards.changed(ctx, id)
+	}
+	return out, err
+}
+
+// checkInOf finds the check-in that is meant.
+func checkInOf(tx *gorm.DB, activityID uint64, in AnnulCheckInInput) (*model.Attendance, error) {
+	if (in.AttendanceID == 0) == (in.CheckInNonce == "") {
+		return nil, model.BadField("attendance_id", "请指明要作废哪一次签到")
+	}
+	found := tx.Where("activity_id = ?", activityID)
+	if in.AttendanceID != 0 {
+		found = found.Where("id = ?", in.AttendanceID)
+	} else {
+		found = found.Where("nonce = ?", in.CheckInNonce)
+	}
+	if in.MemberID != 0 {
+		found = found.Where("member_id = ?", in.MemberID)
+	}
+	var rows []model.Attendance
+	if err := found.Order("id").Limit(2).Find(&rows).Error; err != nil {
+		return nil, fmt.Errorf("find check-in at activity %d: %w", activityID, err)
+	}
+	switch {
+	case len(rows) == 0:
+		return nil, model.ErrCheckInNotFound
+	case len(rows) > 1:
+		return nil, model.BadField("member_id", "不止一个人用了这个 nonce，请指明是谁的签到")
+	}
+	return &rows[0], nil
+}
+
+func (s *Corrections) annul(tx *gorm.DB, actor *model.Actor, a *model.Activity, t *model.Attendance, reason string, now time.Time) error {
+	own, err := standingOf(tx, a.ID, t.MemberID)
+	if err != nil {
+		return err
+	}
+	if err := voidAttendance(tx, actor, t, reason, now); err != nil {
+		return err
+	}
+	if a.Status == model.Closed && own.Entry != nil {
+		left := &model.Attendance{MemberID: t.MemberID, Day: t.Day, Status: model.Absent, Provenance: model.ByCorrection, At: now, Reason: reason}
+		if own.Leave != nil {
+			left.Status = own.Leave.Status
+		}
+		if err := replaceAttendance(tx, s.settings.Zone, actor, a, left, reason, now); err != nil {
+			return err
+		}
+	}
+	return auditBy(tx, now, actor, "annul_check_in", "activity", a.ID, "ok", map[string]any{"attendance_id": t.ID, "member_id": t.MemberID, "reason": reason})
+}
+
+func annulled(tx *gorm.DB, a *model.Activity, t *model.Attendance) (*Annulled, error) {
+	m, err := find[model.Member](tx, t.MemberID, model.ErrNotOnRoster)
+	if err != nil {
+		return nil, err
+	}
+	own, err := standingOf(tx, a.ID, t.MemberID)
+	if err != nil {
+		return nil, err
+	}
+	seats, err := seatsOf(tx, a.ID)
+	if err != nil {
+		return nil, err
+	}
+	out := &Annulled{AttendanceID: t.ID, MemberID: m.ID, Name: m.Name, AnnulledAt: *t.VoidedAt, Reason: t.VoidReason, Status: own.Status(),
+		Message: m.Name + "的这次签到已作废，可以重新签到", Tally: tally(a, seats)}
+	if out.Status != "" {
+		out.Message = m.Name + "的这次签到已作废，现在记为“" + model.AttendanceStatusNames[out.Status] + "”"
+	}
+	return out, nil
+}
+
+// CorrectInput is what became of somebody, as it should be on record.
+type CorrectInput struct {
+	MemberID uint64                 `json:"member_id" minimum:"1" maximum:"9007199254740991"`
+	Status   model.AttendanceStatus `json:"status" enum:"present,sick_leave,personal_leave,duty_leave,absent" doc:"应当记成什么"`
+	At       *time.Time             `json:"at,omitempty" doc:"到会的时间；原来就记为到会的可不给"`
+	LeftAt   *time.Time             `json:"left_at,omitempty" doc:"离开的时间；只用于要签退的活动，代替原来的进出记录"`
+	Day      model.Day              `json:"day,omitempty" maxLength:"10" doc:"按天签到的活动：改哪一天的；给了 at 就不用给"`
+	Reason   string                 `json:"reason" minLength:"2" maxLength:"100" doc:"更正的依据，留痕"`
+	Nonce    string                 `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次更正生成一次，重试时不变"`
+}
+
+// Correct puts right what is recorded of somebody at a meeting that is on or
+// closed. What was recorded stays as the first entry; the correction is a
+// further row, and it holds. Leave during a meeting only excuses, as Record
+// notes it: coming after all still counts.
+func (s *Corrections) Correct(ctx context.Context, actor *model.Actor, id uint64, in CorrectInput) (*Recorded, error) {
+	now := s.now()
+	content, err := json.Marshal(in)
+	if err != nil {
+		return nil, fmt.Errorf("digest correction: %w", err)
+	}
+	once := model.Once{Nonce: in.Nonce, Fingerprint: digest(string(content))[:22]}
+	out, err := inTx(ctx, s.db, func(tx *gorm.DB) (*Recorded, error) {
+		a, err := holdConducted(tx, actor, id)
+		if err != nil {
+			return nil, err
+		}
+		own, err := standingOf(tx, id, in.MemberID)
+		if err != nil {
+			return nil, err
+		}
+		if again, err := replayed(tx, a, in.MemberID, own, once); again != nil || err != nil {
+			return again, err
+		}
+		if err := a.Allow(model.Published, model.Closed); err != nil {
+			return nil, err
+		}
+		if now.Before(a.OpensAt) {
+			return nil, model.ErrNotOpenYet.With("opens_at", a.OpensAt)
+		}
+		reason, err := cleanReason(in.Reason)
+		if err != nil {
+			return nil, err
+		}
+		member, err := s.correctable(tx, actor, a, own, in)
+		if err != nil {
+			return nil, err
+		}
+		row, err := s.corrected(a, own, in, now)
+		if err != nil {
+			return nil, err
+		}
+		row.Reason, row.Once = reason, once
+		err = auditBy(tx, now, actor, "correct_attendance", "activity", id, "ok", map[string]any{"member_id": in.MemberID, "status": in.Status, "day": row.Day, "reason": reason})
+		if err != nil {
+			return nil, err
+		}
+		if held := own.On(row.Day); a.Status == model.Published && in.Status.Excuses() {
+			if held != nil {
+				if err := voidAttendance(tx, actor, held, reason, now); err != nil {
+					return nil, err
+				}
+			}
+			return excuse(tx, actor, a, member, RecordInput{Status: in.Status, Reason: reason}, once, now)
+		}
+		if err := replaceAttendance(tx, s.settings.Zone, actor, a, row, reason, now); err != nil {
+			return nil, err
+		}
+		return recorded(a, member, row), nil
+	})
+	if err == nil {
+		s.boards.changed(ctx, id)
+	}
+	return out, err
+}
+
+// correctable is the member of whom something may be recorded: on the roster,
+// there already, or at an open meeting whoever the actor may know of.
+func (s *Corrections) correctable(tx *gorm.DB, actor *model.Actor, a *model.Activity, own *model.Standing, in CorrectInput) (*model.Member, error) {
+	if own.Entry == nil && own.Recorded == nil {
+		line, err := lineOfMember(tx, in.MemberID, model.DayOf(a.StartsAt, s.settings.Zone))
+		if err != nil {
+			return nil, err
+		}
+		if !a.OpenToGuests || !actor.Oversees(line) {
+			return nil, model.ErrNotOnRoster
+		}
+	}
+	if own.Entry == nil && in.Status != model.Present {
+		return nil, model.ErrNotOnRoster
+	}
+	return find[model.Member](tx, in.MemberID, model.ErrNotOnRoster)
+}
+
+// corrected is the row that the input asks for, without its reason and nonce.
+func (s *Corrections) corrected(a *model.Activity, own *model.Standing, in CorrectInput, now time.Time) (*model.Attendance, error) {
+	row := &model.Attendance{MemberID: in.MemberID, Status: in.Status, Provenance: model.ByCorrection, At: now, Day: in.Day}
+	if in.At != nil {
+		row.At = in.At.UTC().Truncate(time.Millisecond)
+		row.Day = a.CheckInDay(row.At, s.settings.Zone)
+	}
+	switch {
+	case in.At != nil && in.Status != model.Present:
+		return nil, model.BadField("at", "只有记为到会时才填到会的时间")
+	case in.At != nil && (row.At.After(now) || row.At.Before(a.OpensAt) || !row.At.Before(a.EndsAt)):
+		return nil, model.BadField("at", "到会的时间应在开放签到之后、活动结束之前，也不能晚于现在")
+	case in.Day != "" && in.Day != row.Day, a.Daily != (row.Day != ""), a.Daily && !slices.Contains(a.CheckInDays(now, s.settings.Zone), row.Day):
+		return nil, model.BadField("day", "请指明按天签到的活动里已经到了的一天；其他活动不用填")
+	case in.Status == model.Present && in.At == nil:
+		held := own.On(row.Day)
+		if held == nil || held.Status != model.Present {
+			return nil, model.BadField("at", "请填写到会的时间")
+		}
+		row.At = held.At
+	}
+	return row, nil
+}
 
 // voidAttendance annuls a row that holds: it stays as it was written, with who
 // annulled it, when and why. Hold the activity's row first.
@@ -99,4 +353,102 @@ func refuseAnnulled(tx *gorm.DB, activityID, memberID uint64, once model.Once) e
 		return err
 	}
 	return model.ErrAnnulled
+}
+
+// AttendanceLog is everything on record of one person at one activity.
+type AttendanceLog struct {
+	MemberID uint64                 `json:"member_id"`
+	Name     string                 `json:"name"`
+	Status   model.AttendanceStatus `json:"status" doc:"现在算什么；空为未到"`
+	Entries  []LogEntry             `json:"entries" doc:"按登记的先后"`
+}
+
+// LogEntry is one entry of it.
+type LogEntry struct {
+	Kind       string                 `json:"kind" enum:"attendance,leave,movement" doc:"到会与否、请假、进出"`
+	ID         uint64                 `json:"id" doc:"在同一种里的编号"`
+	Status     model.AttendanceStatus `json:"status,omitempty"`
+	Direction  model.Direction        `json:"direction,omitempty" doc:"in 进，out 出"`
+	Day        model.Day              `json:"day,omitempty" doc:"按天签到的活动：哪一天的"`
+	At         time.Time              `json:"at" doc:"记的是什么时候的事"`
+	RecordedAt time.Time              `json:"recorded_at" doc:"什么时候登记的"`
+	RecordedBy string                 `json:"recorded_by,omitempty" doc:"谁登记的；本人自己的不写"`
+	Provenance model.Provenance       `json:"provenance,omitempty"`
+	By         string                 `json:"by" doc:"方式，可以直接显示"`
+	Flag       model.MovementFlag     `json:"flag,omitempty" doc:"no_check_in：没有签到就签退"`
+	Reason     string                 `json:"reason,omitempty"`
+	Annulled   *Annulment             `json:"annulled,omitempty" doc:"已不作数：谁、何时、为何"`
+}
+
+// Annulment is who took an entry back, when and why.
+type Annulment struct {
+	At     time.Time `json:"at"`
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
+}
+
+// Log is every entry about one person at one activity, also those that no
+// longer hold: for those who conduct it, and each member's own.
+func (s *Corrections) Log(ctx context.Context, actor *model.Actor, id, memberID uint64) (*AttendanceLog, error) {
+	db := s.db.WithContext(ctx)
+	_, line, _, err := seen(db, actor, id)
+	if err != nil {
+		return nil, err
+	}
+	if !actor.Conducts(line) && memberID != actor.MemberID {
+		return nil, model.ErrNotConductor
+	}
+	own, err := standingOf(db, id, memberID)
+	if err != nil {
+		return nil, err
+	}
+	var rows []model.Attendance
+	var leaves []model.Leave
+	var moves []model.Movement
+	mine := func() *gorm.DB { return db.Where("activity_id = ? AND member_id = ?", id, memberID).Order("id") }
+	if err := errors.Join(mine().Find(&rows).Error, mine().Find(&leaves).Error, mine().Find(&moves).Error); err != nil {
+		return nil, fmt.Errorf("attendance log of member %d: %w", memberID, err)
+	}
+	if own.Entry == nil && len(rows)+len(leaves)+len(moves) == 0 {
+		return nil, model.ErrNotFound
+	}
+	people := []uint64{memberID}
+	for i := range rows {
+		people = append(people, deref(rows[i].RecordedBy), deref(rows[i].VoidedBy))
+	}
+	for i := range leaves {
+		people = append(people, leaves[i].RecordedBy)
+	}
+	for i := range moves {
+		people = append(people, deref(moves[i].RecordedBy))
+	}
+	names, err := namesOf(db, people)
+	if err != nil {
+		return nil, err
+	}
+	out := &AttendanceLog{MemberID: memberID, Name: names[memberID], Status: own.Status(), Entries: []LogEntry{}}
+	for i := range rows {
+		t := &rows[i]
+		e := LogEntry{Kind: "attendance", ID: t.ID, Status: t.Status, Day: t.Day, At: t.At, RecordedAt: t.At, RecordedBy: names[deref(t.RecordedBy)],
+			Provenance: t.Provenance, By: model.ProvenanceNames[t.Provenance], Reason: t.Reason}
+		if t.RecordedAt != nil {
+			e.RecordedAt = *t.RecordedAt
+		}
+		if t.Voided != 0 {
+			e.Annulled = &Annulment{At: *t.VoidedAt, By: names[deref(t.VoidedBy)], Reason: t.VoidReason}
+		}
+		out.Entries = append(out.Entries, e)
+	}
+	for i := range leaves {
+		l := &leaves[i]
+		out.Entries = append(out.Entries, LogEntry{Kind: "leave", ID: l.ID, Status: l.Status, At: l.CreatedAt, RecordedAt: l.CreatedAt,
+			RecordedBy: names[l.RecordedBy], By: "请假登记", Reason: l.Reason})
+	}
+	for i := range moves {
+		m := &moves[i]
+		out.Entries = append(out.Entries, LogEntry{Kind: "movement", ID: m.ID, Direction: m.Direction, Day: m.Day, At: m.At, RecordedAt: m.RecordedAt,
+			RecordedBy: names[deref(m.RecordedBy)], Provenance: m.Provenance, By: model.ProvenanceNames[m.Provenance], Flag: m.Flag, Reason: m.Reason})
+	}
+	slices.SortStableFunc(out.Entries, func(x, y LogEntry) int { return x.RecordedAt.Compare(y.RecordedAt) })
+	return out, nil
 }

@@ -427,6 +427,7 @@ type RosterLine struct {
 	Provenance model.Provenance       `json:"provenance"`
 	Location   model.Location         `json:"location,omitempty" doc:"活动设了范围时：范围内、外或没有给；只供参考，不作判定"`
 	Guest      bool                   `json:"guest"`
+	Days       []model.Day            `json:"days,omitempty" doc:"按天签到的活动：到了哪几天"`
 }
 
 // RosterPage is a part of a meeting's list, by member.
@@ -475,6 +476,9 @@ func rosterLine(a *model.Activity, s *seat, conducts bool) RosterLine {
 		if conducts {
 			l.Exempt = s.Entry.Exempt
 		}
+	}
+	if a.Daily {
+		l.Days = s.DaysPresent()
 	}
 	if t := s.Recorded; t != nil {
 		l.At, l.Late, l.Provenance = &t.At, t.Late(a), t.Provenance

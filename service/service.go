@@ -69,6 +69,7 @@ type Services struct {
 	Series        *Series
 	CheckIns      *CheckIns
 	Meetings      *Meetings
+	Corrections   *Corrections
 	Boards        *Boards
 	Sheets        *Sheets
 	Minutes       *Minutes
@@ -116,6 +117,7 @@ func New(p Parts) *Services {
 		Series:        series,
 		CheckIns:      checkIns,
 		Meetings:      &Meetings{db: p.DB, codes: codes, boards: boards, url: p.Settings.PublicURL, now: p.Now},
+		Corrections:   &Corrections{db: p.DB, boards: boards, settings: p.Settings, now: p.Now},
 		Boards:        boards,
 		Sheets:        &Sheets{db: p.DB, settings: p.Settings, now: p.Now},
 		Minutes:       &Minutes{db: p.DB, now: p.Now},
