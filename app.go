@@ -81,8 +81,12 @@ func open(ctx context.Context, settings config.Settings, log *slog.Logger, now f
 	for i, k := range keys.Seal {
 		seal[i] = service.SealKey{ID: k.ID, Key: k.Key}
 	}
+	files, err := a.openFiles(nil)
+	if err != nil {
+		return nil, err
+	}
 	a.services = service.New(service.Parts{
-		DB: a.db, Redis: client, Prefix: a.prefix(), Platform: a.wechat, Now: now, Log: log,
+		DB: a.db, Redis: client, Files: files, Prefix: a.prefix(), Platform: a.wechat, Now: now, Log: log,
 		Keys: service.Keys{Seal: seal, Index: keys.Index, Code: keys.Code},
 		Settings: service.Settings{Zone: settings.Zone, SessionIdle: settings.SessionIdle, SessionLife: settings.SessionLife,
 			InvitationLife: settings.InvitationLife, CodeStep: settings.CodeStep, CodeMargin: settings.CodeMargin,

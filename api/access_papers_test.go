@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 
 	"gorm.io/gorm"
@@ -28,14 +30,14 @@ func paper(rest string, signed bool) func(*ground, *land, *caller) call {
 	}
 }
 
-// meetingOnRecord is a meeting with minutes and a vote.
-type meetingOnRecord struct{ activity, vote uint64 }
+// meetingOnRecord is a meeting with minutes, a vote and a photo of its paper sheet.
+type meetingOnRecord struct{ activity, vote, photo uint64 }
 
 func (g *ground) recorded(l *land, signed bool) meetingOnRecord {
 	g.t.Helper()
 	id := g.activity(l, model.Published)
 	if l.unknown {
-		return meetingOnRecord{id, id}
+		return meetingOnRecord{id, id, id}
 	}
 	now := g.Clock.Now()
 	m := &model.Minutes{ActivityID: id, Version: 1, HostID: l.secretary.ID, RecorderID: l.victim, Agenda: "议题" + l.canary, Content: "内容" + l.canary,
@@ -45,6 +47,15 @@ func (g *ground) recorded(l *land, signed bool) meetingOnRecord {
 	}
 	v := &model.Vote{ActivityID: id, Subject: "表决" + l.canary, Kind: model.Resolution, Expected: 6, Present: 4, Ballots: model.Ballots{Yes: 4},
 		RecordedBy: l.secretary.ID, RecordedAt: now, Once: model.Once{Nonce: nonce()}}
-	g.together(func(tx *gorm.DB) error { return errors.Join(tx.Create(m).Error, tx.Create(v).Error) })
-	return meetingOnRecord{id, v.ID}
+	content := []byte("照片")
+	sum := sha256.Sum256(content)
+	p := &model.Photo{ActivityID: id, Purpose: model.PaperSheetPhoto, Digest: hex.EncodeToString(sum[:]), Width: 1, Height: 1, Bytes: len(content),
+		AttachedBy: l.secretary.ID, AttachedAt: now}
+	if err := g.Parts.Files.Put(g.t.Context(), p.Digest, content); err != nil {
+		g.t.Fatal(err)
+	}
+	g.together(func(tx *gorm.DB) error {
+		return errors.Join(tx.Create(m).Error, tx.Create(v).Error, tx.Create(p).Error)
+	})
+	return meetingOnRecord{id, v.ID, p.ID}
 }

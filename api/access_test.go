@@ -177,6 +177,15 @@ var accessTable = []access{
 		r := g.recorded(l, false)
 		return call{path: g.path(r.activity, fmt.Sprint("/votes/", r.vote, "/annulment")), body: body{"reason": "票数填错" + l.canary}}
 	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"attachPhoto", false, func(g *ground, l *land, _ *caller) call {
+		form, kind := formOf(g.t, pictureOf(g.t, 1))
+		return call{path: g.path(g.activity(l, model.Published), "/photos?purpose=scene"), body: form, headers: []string{"Content-Type", kind}}
+	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"listPhotos", false, paper("/photos", false), [roles]int{401, 403, 403, 403, 200, 200, 200, 200, 404, 404, 404}, nil},
+	{"readPhoto", false, func(g *ground, l *land, _ *caller) call {
+		r := g.recorded(l, false)
+		return call{path: g.path(r.activity, fmt.Sprint("/photos/", r.photo))}
+	}, [roles]int{401, 403, 403, 403, 200, 200, 200, 200, 404, 404, 404}, nil},
 
 	{"subscriptionRequests", true, to("/v1/subscription-requests?purpose=activity"), [roles]int{401, 403, 200, 200, 200, 200, 200, 200, 200, 200, 200}, nil},
 	{"reportConsents", false, func(g *ground, l *land, _ *caller) call {

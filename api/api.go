@@ -138,7 +138,15 @@ func route[In, Out any](r *router, method, path, id, summary string, e endpoint[
 
 // upload is route for a file of up to 8 MiB.
 func upload[In, Out any](r *router, method, path, id, summary string, e endpoint[In, Out]) {
-	op := operation(method, path, id, summary, uploading, e.signed)
+	take(r, operation(method, path, id, summary, uploading, e.signed), e)
+}
+
+// photo is a POST route for a photo of up to 10 MiB.
+func photo[In, Out any](r *router, path, id, summary string, e endpoint[In, Out]) {
+	take(r, operation(http.MethodPost, path, id, summary, picturing, e.signed), e)
+}
+
+func take[In, Out any](r *router, op huma.Operation, e endpoint[In, Out]) {
 	op.Middlewares = append(huma.Middlewares{r.membersOnly}, op.Middlewares...)
 	register(r, op, e)
 }

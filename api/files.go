@@ -12,6 +12,7 @@ import (
 const (
 	xlsx = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 	html = "text/html; charset=utf-8"
+	jpeg = "image/jpeg"
 )
 
 type fileAnswer struct {

@@ -621,6 +621,9 @@ func (c *crowd) fillForm(rt *rapid.T, r *request, wrong int) {
 		file = "名称,类别,上级组织,单位性质\n" + rapid.SampledFrom([]string{"第三党支部,党支部,机关工委,机关\n", "第一党支部,党支部,机关工委,\n", "机关工委,机关工委,区党工委,机关\n",
 			"甲,乙,丙,丁\n", "甲,党支部,甲,\n", "", "第二党小组,党小组,第二党支部,\n"}).Draw(rt, "organisation")
 	}
+	if r.op.OperationID == "attachPhoto" {
+		file = string(pictureOf(c.t, rapid.IntRange(0, 3).Draw(rt, "picture")))
+	}
 	if wrong == wrongBody {
 		file = string(c.garble(rt, []byte(file)))
 	}

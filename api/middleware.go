@@ -116,10 +116,11 @@ type allowance struct {
 var (
 	ordinary  = allowance{64 << 10, bodyPatience - headersPatience, answerPatience - 6*time.Second}
 	uploading = allowance{8<<20 + 64<<10, uploadPatience, time.Minute}
+	picturing = allowance{10<<20 + 64<<10, uploadPatience, time.Minute}
 )
 
 // What is uploaded names people: it stays in memory, never in a file of its own.
-func init() { humagin.MultipartMaxMemory = uploading.bytes }
+func init() { humagin.MultipartMaxMemory = picturing.bytes }
 
 // within keeps a request to its allowance. The whole body is read before
 // anything is decided; a store that hangs is given up in time for the answer.

@@ -45,6 +45,9 @@ func routes(r *router) {
 	route(r, "GET", "/v1/activities/{activity_id}/votes", "listVotes", "表决", member(r, listVotes(s)))
 	route(r, "POST", "/v1/activities/{activity_id}/votes", "recordVote", "登记表决的票数", member(r, recordVote(s)))
 	route(r, "POST", "/v1/activities/{activity_id}/votes/{vote_id}/annulment", "annulVote", "作废一次表决", member(r, annulVote(s)))
+	route(r, "GET", "/v1/activities/{activity_id}/photos", "listPhotos", "会议的照片", member(r, listPhotos(s)))
+	photo(r, "/v1/activities/{activity_id}/photos", "attachPhoto", "上传照片：纸质签到表或会场", member(r, attachPhoto(s)))
+	file(r, "/v1/activities/{activity_id}/photos/{photo_id}", "readPhoto", "看照片（纸质签到表留痕）", jpeg, member(r, readPhoto(s)))
 
 	route(r, "GET", "/v1/subscription-requests", "subscriptionRequests", "这次点击该请用户订阅哪些消息", member(r, subscriptionRequests(s)))
 	route(r, "POST", "/v1/consents", "reportConsents", "上报用户订阅的结果", member(r, reportConsents(s)))

@@ -47,7 +47,11 @@ type Settings struct {
 
 	MySQLDSN      Secret    `env:"MYSQL_DSN"`                    // go-sql-driver's form; "": a SQLite file in DataDir
 	DataDir       string    `env:"DATA_DIR" envDefault:"./data"` // of the SQLite file and the development keys
-	RedisAddr     RedisAddr `env:"REDIS_ADDR"`                   // none: a Redis inside the process
+	Files         FilesAt   `env:"FILES"`                        // of photos; none: a folder in DataDir
+	FilesKey      string    `env:"FILES_KEY"`
+	FilesSecret   Secret    `env:"FILES_SECRET"`
+	FilesRegion   string    `env:"FILES_REGION"`
+	RedisAddr     RedisAddr `env:"REDIS_ADDR"` // none: a Redis inside the process
 	RedisPassword Secret    `env:"REDIS_PASSWORD"`
 	RedisTLS      bool      `env:"REDIS_TLS" envDefault:"false"`
 
@@ -190,6 +194,9 @@ func (s *Settings) check(wrong problems) {
 	public, ok := isRoot(s.PublicURL)
 	wrong.unless(ok, "PUBLIC_URL", "应为不带路径的网址，如 https://dj.example.cn")
 	wrong.unless(s.MySQLDSN == "" || dsnForm.MatchString(s.MySQLDSN.Reveal()), "MYSQL_DSN", "应为 用户:密码@tcp(主机:3306)/数据库 的形式")
+	store := s.Files.Endpoint != ""
+	wrong.unless(store == (s.FilesKey != ""), "FILES_KEY", "照片存到对象存储（s3://…）时必须设置，否则不要设置")
+	wrong.unless(store == (s.FilesSecret != ""), "FILES_SECRET", "照片存到对象存储（s3://…）时必须设置，否则不要设置")
 	platform, ok := isRoot(s.WeChatBaseURL)
 	wrong.unless(ok && (platform.Scheme == "https" || isLoopback(platform.Hostname())), "WECHAT_BASE_URL", "应为 https://api.weixin.qq.com，或本机的模拟器地址，如 http://127.0.0.1:8090")
 	wrong.unless((s.WeChatAppID == "") == (s.WeChatAppSecret == ""), "WECHAT_APP_SECRET", "与 DANGRI_WECHAT_APP_ID 要么都设置，要么都不设置")
@@ -202,6 +209,7 @@ func (s *Settings) check(wrong problems) {
 	s.checkTimes(wrong)
 	if s.Environment == Production {
 		wrong.unless(s.MySQLDSN != "", "MYSQL_DSN", "正式环境必须设置：不能用内置的 SQLite")
+		wrong.unless(s.Files != FilesAt{}, "FILES", "正式环境必须设置：所有副本共用的文件夹，或对象存储 s3://…")
 		wrong.unless(len(s.RedisAddr.Addrs) > 0, "REDIS_ADDR", "正式环境必须设置：不能用内置的 Redis")
 		wrong.unless(s.WeChatAppID != "", "WECHAT_APP_ID", "正式环境必须设置：不能用微信模拟器")
 		wrong.unless(s.WeChatTemplates != "", "WECHAT_TEMPLATES", "正式环境必须设置：写明小程序后台选用的消息模板")

@@ -29,6 +29,9 @@ func production() map[string]string {
 		"DANGRI_ENV":                     "production",
 		"DANGRI_PUBLIC_URL":              "https://dj.example.cn",
 		"DANGRI_MYSQL_DSN":               "dangri:PLANTED-dsn@tcp(db:3306)/dangri",
+		"DANGRI_FILES":                   "s3://files.example.cn/dangri/photos",
+		"DANGRI_FILES_KEY":               "files-key",
+		"DANGRI_FILES_SECRET":            "PLANTED-files",
 		"DANGRI_REDIS_ADDR":              "redis:6379",
 		"DANGRI_REDIS_PASSWORD":          "PLANTED-redis",
 		"DANGRI_WECHAT_APP_ID":           "wx0000000000000001",
@@ -104,6 +107,8 @@ func TestEveryValueArrivesInItsField(t *testing.T) {
 		{s.MySQLDSN.Reveal(), vars["DANGRI_MYSQL_DSN"]},
 		{s.RedisPassword.Reveal(), "PLANTED-redis"},
 		{s.RedisTLS, true},
+		{s.Files, FilesAt{Endpoint: "files.example.cn", Bucket: "dangri", Beginning: "photos"}},
+		{s.FilesSecret.Reveal(), "PLANTED-files"},
 		{s.RedisAddr, RedisAddr{Addrs: []string{"redis:6379"}}},
 		{s.WeChatAppSecret.Reveal(), "PLANTED-app"},
 		{s.Proxies, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.1/32")}},
@@ -189,7 +194,7 @@ func TestProductionRefusesEveryStandIn(t *testing.T) {
 		t.Fatalf("a complete production environment is refused: %v", err)
 	}
 	_, err := load(map[string]string{"DANGRI_ENV": "production"})
-	wantProblems(t, err, "DANGRI_PUBLIC_URL", "DANGRI_MYSQL_DSN", "DANGRI_REDIS_ADDR", "DANGRI_WECHAT_APP_ID", "DANGRI_WECHAT_TEMPLATES",
+	wantProblems(t, err, "DANGRI_PUBLIC_URL", "DANGRI_MYSQL_DSN", "DANGRI_FILES", "DANGRI_REDIS_ADDR", "DANGRI_WECHAT_APP_ID", "DANGRI_WECHAT_TEMPLATES",
 		"DANGRI_SEAL_KEYS", "DANGRI_INDEX_KEY", "DANGRI_CODE_KEY")
 
 	for _, c := range []struct {
@@ -203,6 +208,8 @@ func TestProductionRefusesEveryStandIn(t *testing.T) {
 		{"an example index key", map[string]string{"DANGRI_INDEX_KEY": key("dangri-example-index")}, "DANGRI_INDEX_KEY"},
 		{"zeros for a key", map[string]string{"DANGRI_CODE_KEY": base64.StdEncoding.EncodeToString(make([]byte, keySize))}, "DANGRI_CODE_KEY"},
 		{"one key for two purposes", map[string]string{"DANGRI_CODE_KEY": key("PLANTED-index")}, "DANGRI_CODE_KEY"},
+		{"a store without its key", map[string]string{"DANGRI_FILES_KEY": ""}, "DANGRI_FILES_KEY"},
+		{"a store without its secret", map[string]string{"DANGRI_FILES_SECRET": ""}, "DANGRI_FILES_SECRET"},
 		{"no index key", map[string]string{"DANGRI_INDEX_KEY": ""}, "DANGRI_INDEX_KEY"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -222,6 +229,26 @@ func TestDevelopmentTakesAllKeysOrNone(t *testing.T) {
 	_, err = load(map[string]string{"DANGRI_SEAL_KEYS": "k:" + key("dangri-example-a"), "DANGRI_INDEX_KEY": key("dangri-example-b"), "DANGRI_CODE_KEY": key("dangri-example-c")})
 	if err != nil {
 		t.Errorf("development refuses example keys: %v", err)
+	}
+}
+
+func TestPhotosMayLieInAFolderOrABucket(t *testing.T) {
+	for text, want := range map[string]FilesAt{
+		"/data/files":                    {Folder: "/data/files"},
+		"./files":                        {Folder: "./files"},
+		"s3://oss.example.cn/dangri":     {Endpoint: "oss.example.cn", Bucket: "dangri"},
+		"s3://oss.example.cn/dangri/a/b": {Endpoint: "oss.example.cn", Bucket: "dangri", Beginning: "a/b"},
+		"s3+http://minio:9000/dangri":    {Endpoint: "minio:9000", Bucket: "dangri", Plain: true},
+	} {
+		var got FilesAt
+		if err := got.UnmarshalText([]byte(text)); err != nil || got != want || got.String() != text {
+			t.Errorf("%s: got %#v (%s), %v", text, got, got, err)
+		}
+	}
+	for _, text := range []string{"s3://", "s3://host", "s3:///bucket", "s3://key:secret@host/bucket", "http://host/bucket", "s3://host/bucket?x=1", "s3://host/B"} {
+		if err := new(FilesAt).UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%s is accepted", text)
+		}
 	}
 }
 

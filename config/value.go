@@ -105,6 +105,48 @@ func hiddenText(length int) []byte {
 	return []byte("***")
 }
 
+// FilesAt is where photos are kept: a folder, or a bucket of an S3-compatible
+// store with what its names begin with.
+type FilesAt struct {
+	Folder            string
+	Endpoint          string
+	Bucket, Beginning string
+	Plain             bool // without TLS, for a store in the same machine room
+}
+
+// UnmarshalText reads a folder, s3://host/bucket/beginning, or s3+http://… of a
+// store without TLS.
+func (f *FilesAt) UnmarshalText(text []byte) error {
+	address := string(text)
+	scheme, rest, remote := strings.Cut(address, "://")
+	if !remote {
+		*f = FilesAt{Folder: address}
+		return nil
+	}
+	out := FilesAt{Plain: scheme == "s3+http"}
+	out.Endpoint, rest, _ = strings.Cut(rest, "/")
+	out.Bucket, out.Beginning, _ = strings.Cut(strings.TrimSuffix(rest, "/"), "/")
+	if scheme != "s3" && !out.Plain || out.Endpoint == "" || !bucketForm.MatchString(out.Bucket) || strings.ContainsAny(address, "@?#") {
+		return errors.New("应为文件夹，或 s3://主机/桶/前缀；不加密的内网存储写作 s3+http://…；密钥另外设置")
+	}
+	*f = out
+	return nil
+}
+
+var bucketForm = regexp.MustCompile(`^[0-9a-z][0-9a-z.-]{1,61}[0-9a-z]$`)
+
+// String is the place as it is written in the environment.
+func (f FilesAt) String() string {
+	if f.Endpoint == "" {
+		return f.Folder
+	}
+	scheme := "s3"
+	if f.Plain {
+		scheme = "s3+http"
+	}
+	return strings.TrimSuffix(scheme+"://"+f.Endpoint+"/"+f.Bucket+"/"+f.Beginning, "/")
+}
+
 // RedisAddr is where Redis is: one server, the nodes of a cluster, or the
 // sentinels that know the present master.
 type RedisAddr struct {

@@ -6,7 +6,7 @@ import "time"
 var (
 	ErrPhotoNotFound = &Error{Kind: NotFound, Code: "photo_not_found", Message: "没有这张照片，请刷新后再试"}
 	ErrPhotoType     = &Error{Kind: Invalid, Code: "photo_type", Message: "只收 JPEG 或 PNG 照片，请换一张"}
-	ErrPhotoTooLarge = &Error{Kind: Invalid, Code: "photo_too_large", Message: "照片太大：不能超过 10 MB，也不能超过五千万像素，请用手机相机重拍或缩小后再传"}
+	ErrPhotoTooLarge = &Error{Kind: Invalid, Code: "photo_too_large", Message: "照片太大：不能超过 10 MB，也不能超过四千万像素，请用手机相机重拍或缩小后再传"}
 	ErrPhotoBroken   = &Error{Kind: Invalid, Code: "photo_broken", Message: "照片不完整，打不开，请重新选择或重拍"}
 	ErrPhotoCount    = &Error{Kind: Conflict, Code: "photo_count", Message: "一场会议最多存 60 张照片"}
 	ErrNotPaperPhoto = &Error{Kind: Conflict, Code: "not_paper_photo", Message: "请先上传纸质签到表的照片，再按照片登记"}

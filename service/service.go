@@ -51,6 +51,7 @@ type Parts struct {
 	Redis    redis.UniversalClient
 	Prefix   string // of every Redis key
 	Platform Platform
+	Files    Files
 	Keys     Keys
 	Settings Settings
 	Now      func() time.Time // UTC, in milliseconds
@@ -74,6 +75,7 @@ type Services struct {
 	Sheets        *Sheets
 	Minutes       *Minutes
 	Votes         *Votes
+	Photos        *Photos
 	Home          *Home
 	Consents      *Consents
 	Reminders     *Reminders
@@ -105,6 +107,7 @@ func New(p Parts) *Services {
 	calendars := &Calendars{db: p.DB, settings: p.Settings, now: p.Now}
 	activities := &Activities{db: p.DB, platform: p.Platform, boards: boards, settings: p.Settings, now: p.Now}
 	series := &Series{db: p.DB, activities: activities, settings: p.Settings, now: p.Now}
+	photos := &Photos{db: p.DB, files: p.Files, now: p.Now}
 	signUps := &SignUps{db: p.DB, settings: p.Settings, now: p.Now}
 	return &Services{
 		Sessions:      sessions,
@@ -122,6 +125,7 @@ func New(p Parts) *Services {
 		Sheets:        &Sheets{db: p.DB, settings: p.Settings, now: p.Now},
 		Minutes:       &Minutes{db: p.DB, now: p.Now},
 		Votes:         &Votes{db: p.DB, now: p.Now},
+		Photos:        photos,
 		Home:          &Home{db: p.DB, settings: p.Settings, now: p.Now},
 		Consents:      &Consents{db: p.DB, catalogue: p.Settings.Catalogue, limits: limits, now: p.Now},
 		Reminders:     reminders,

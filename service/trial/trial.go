@@ -116,7 +116,7 @@ func New(t testing.TB, store string, options ...Option) *World {
 		t.Fatal(err)
 	}
 	w.Parts = service.Parts{
-		DB: w.DB, Redis: w.Redis.client, Prefix: w.Redis.prefix, Platform: platform,
+		DB: w.DB, Redis: w.Redis.client, Prefix: w.Redis.prefix, Platform: platform, Files: service.Folder(t.TempDir()),
 		Keys: service.Keys{Seal: []service.SealKey{{ID: "trial", Key: random(32)}}, Index: random(32), Code: random(32)},
 		Settings: service.Settings{
 			Zone: Zone, SessionIdle: 720 * time.Hour, SessionLife: 4320 * time.Hour, InvitationLife: 72 * time.Hour,

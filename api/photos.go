@@ -1,0 +1,41 @@
+package api
+
+import (
+	"context"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"dangri/model"
+	"dangri/service"
+)
+
+type attachPhotoRequest struct {
+	OfActivity
+	Purpose model.PhotoPurpose `query:"purpose" required:"true" enum:"paper_sheet,scene" doc:"paper_sheet 纸质签到表，scene 会场"`
+	RawBody huma.MultipartFormFiles[struct {
+		File huma.FormFile `form:"file" required:"true" doc:"JPEG 或 PNG，不超过 10 MB；拍摄地点等信息不会保留"`
+	}]
+}
+
+func attachPhoto(s *service.Services) useCase[attachPhotoRequest, *service.PhotoView] {
+	return func(ctx context.Context, actor *model.Actor, r *attachPhotoRequest) (*service.PhotoView, error) {
+		return s.Photos.Attach(ctx, actor, r.ActivityID, r.Purpose, r.RawBody.Data().File)
+	}
+}
+
+func listPhotos(s *service.Services) useCase[OfActivity, *service.PhotoList] {
+	return func(ctx context.Context, actor *model.Actor, r *OfActivity) (*service.PhotoList, error) {
+		return s.Photos.List(ctx, actor, r.ActivityID)
+	}
+}
+
+type ofPhoto struct {
+	OfActivity
+	PhotoID uint64 `path:"photo_id" minimum:"1" maximum:"9007199254740991"`
+}
+
+func readPhoto(s *service.Services) useCase[ofPhoto, []byte] {
+	return func(ctx context.Context, actor *model.Actor, r *ofPhoto) ([]byte, error) {
+		return s.Photos.Read(ctx, actor, r.ActivityID, r.PhotoID)
+	}
+}

@@ -1,0 +1,196 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"gorm.io/gorm"
+
+	"dangri/model"
+)
+
+// Photos is the photos of meetings: the paper 签到表 and the scene.
+type Photos struct {
+	db    *gorm.DB
+	files Files
+	now   func() time.Time
+}
+
+// PhotoView is what is known of a photo.
+type PhotoView struct {
+	ID         uint64             `json:"id"`
+	Purpose    model.PhotoPurpose `json:"purpose"`
+	Width      int                `json:"width"`
+	Height     int                `json:"height"`
+	Bytes      int                `json:"bytes"`
+	AttachedBy string             `json:"attached_by"`
+	AttachedAt time.Time          `json:"attached_at"`
+}
+
+// Attach adds a photo to a meeting, from the opening of its check-in on. Kept
+// is a JPEG made anew, upright and with a longer side of 2000 pixels at most;
+// where and with what it was taken is not in it. The same photo again is
+// answered as the first time.
+func (s *Photos) Attach(ctx context.Context, actor *model.Actor, activityID uint64, purpose model.PhotoPurpose, raw io.Reader) (*PhotoView, error) {
+	now := s.now()
+	a, _, err := conducted(s.db.WithContext(ctx), actor, activityID)
+	if err != nil {
+		return nil, err
+	}
+	if err := mayAttach(a, now); err != nil {
+		return nil, err
+	}
+	made, err := remake(ctx, raw)
+	if err != nil {
+		return nil, err
+	}
+	// First the content, then the row: what no row names does no harm.
+	if err := s.files.Put(ctx, made.digest, made.content); err != nil {
+		return nil, fmt.Errorf("keep photo of activity %d: %w", activityID, err)
+	}
+	view, err := inTx(ctx, s.db, func(tx *gorm.DB) (*PhotoView, error) {
+		a, err := holdConducted(tx, actor, activityID)
+		if err != nil {
+			return nil, err
+		}
+		if first, err := s.first(tx, activityID, purpose, made.digest); first != nil || err != nil {
+			return first, err
+		}
+		if err := mayAttach(a, now); err != nil {
+			return nil, err
+		}
+		var already int64
+		if err := tx.Model(&model.Photo{}).Where("activity_id = ?", activityID).Count(&already).Error; err != nil {
+			return nil, fmt.Errorf("count photos of activity %d: %w", activityID, err)
+		}
+		if already >= model.MaxPhotos {
+			return nil, model.ErrPhotoCount
+		}
+		p := &model.Photo{ActivityID: activityID, Purpose: purpose, Digest: made.digest, Width: made.width, Height: made.height, Bytes: len(made.content),
+			AttachedBy: actor.MemberID, AttachedAt: now}
+		if err := tx.Create(p).Error; err != nil {
+			return nil, fmt.Errorf("attach photo to activity %d: %w", activityID, err)
+		}
+		if err := auditBy(tx, now, actor, "attach_photo", "photo", p.ID, "ok", map[string]any{"activity_id": activityID, "purpose": purpose}); err != nil {
+			return nil, err
+		}
+		return photoView(tx, p)
+	})
+	if errors.Is(err, gorm.ErrDuplicatedKey) {
+		return s.first(s.db.WithContext(ctx), activityID, purpose, made.digest)
+	}
+	return view, err
+}
+
+// mayAttach says whether the meeting takes papers at now.
+func mayAttach(a *model.Activity, now time.Time) error {
+	if err := a.Allow(model.Published, model.Closed); err != nil {
+		return err
+	}
+	if now.Before(a.OpensAt) {
+		return model.ErrNotOpenYet.With("opens_at", a.OpensAt)
+	}
+	return nil
+}
+
+func (s *Photos) first(tx *gorm.DB, activityID uint64, purpose model.PhotoPurpose, digest string) (*PhotoView, error) {
+	var rows []model.Photo
+	err := tx.Limit(1).Find(&rows, "activity_id = ? AND purpose = ? AND digest = ?", activityID, purpose, digest).Error
+	if err != nil {
+		return nil, fmt.Errorf("find photo of activity %d: %w", activityID, err)
+	}
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	return photoView(tx, &rows[0])
+}
+
+func photoView(tx *gorm.DB, p *model.Photo) (*PhotoView, error) {
+	names, err := namesOf(tx, []uint64{p.AttachedBy})
+	if err != nil {
+		return nil, err
+	}
+	return &PhotoView{ID: p.ID, Purpose: p.Purpose, Width: p.Width, Height: p.Height, Bytes: p.Bytes, AttachedBy: names[p.AttachedBy], AttachedAt: p.AttachedAt}, nil
+}
+
+// PhotoList is the photos of one meeting, in the order in which they came.
+type PhotoList struct {
+	Items []PhotoView `json:"items"`
+}
+
+// List is the photos of a meeting, for those who oversee its organisation.
+func (s *Photos) List(ctx context.Context, actor *model.Actor, activityID uint64) (*PhotoList, error) {
+	db := s.db.WithContext(ctx)
+	if err := oversees(db, actor, activityID); err != nil {
+		return nil, err
+	}
+	var rows []model.Photo
+	if err := db.Order("id").Find(&rows, "activity_id = ?", activityID).Error; err != nil {
+		return nil, fmt.Errorf("photos of activity %d: %w", activityID, err)
+	}
+	out := &PhotoList{Items: make([]PhotoView, 0, len(rows))}
+	for i := range rows {
+		view, err := photoView(db, &rows[i])
+		if err != nil {
+			return nil, err
+		}
+		out.Items = append(out.Items, *view)
+	}
+	return out, nil
+}
+
+// Read is a photo of a meeting as a JPEG, for those who oversee its
+// organisation. A look at a paper sheet, which has everybody's signature, is
+// audited.
+func (s *Photos) Read(ctx context.Context, actor *model.Actor, activityID, photoID uint64) ([]byte, error) {
+	now := s.now()
+	p, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.Photo, error) {
+		if err := oversees(tx, actor, activityID); err != nil {
+			return nil, err
+		}
+		p, err := photoOf(tx, activityID, photoID)
+		if err != nil || p.Purpose != model.PaperSheetPhoto {
+			return p, err
+		}
+		return p, auditBy(tx, now, actor, "read_paper_sheet", "photo", photoID, "ok", map[string]any{"activity_id": activityID})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.content(ctx, p)
+}
+
+// content is what the store has of a photo, proven to be what was put there.
+func (s *Photos) content(ctx context.Context, p *model.Photo) ([]byte, error) {
+	content, err := s.files.Get(ctx, p.Digest)
+	if err != nil {
+		return nil, fmt.Errorf("read photo %d: %w", p.ID, err)
+	}
+	if digestOf(content) != p.Digest {
+		return nil, fmt.Errorf("read photo %d: its content is not what was kept", p.ID)
+	}
+	return content, nil
+}
+
+func photoOf(tx *gorm.DB, activityID, photoID uint64) (*model.Photo, error) {
+	p, err := find[model.Photo](tx, photoID, model.ErrPhotoNotFound)
+	if err == nil && p.ActivityID != activityID {
+		err = model.ErrPhotoNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// oversees refuses who may not look at what a meeting has on record.
+func oversees(tx *gorm.DB, actor *model.Actor, activityID uint64) error {
+	_, line, _, err := seen(tx, actor, activityID)
+	if err == nil && !actor.Oversees(line) {
+		err = model.ErrNotConductor
+	}
+	return err
+}
