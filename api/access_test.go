@@ -114,6 +114,26 @@ var accessTable = []access{
 	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
 	{"endSeries", false, func(g *ground, l *land, _ *caller) call { return call{path: g.path(g.series(l), "/series")} },
 		[roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"listJointInvitations", true, to("/v1/joint-invitations"), [roles]int{401, 403, 200, 200, 200, 200, 200, 200, 200, 200, 200}, nil},
+	{"listJointBranches", false, func(g *ground, l *land, _ *caller) call {
+		id, _ := g.joint(l, l.branch.ID, 0)
+		return call{path: g.path(id, "/joint-branches")}
+	}, [roles]int{401, 403, 403, 403, 200, 200, 200, 200, 404, 404, 404}, nil},
+	{"inviteBranch", false, func(g *ground, l *land, _ *caller) call {
+		name := g.unique("支部")
+		if !l.unknown {
+			g.Organisation(&model.Organisation{ID: l.above}, model.Branch, name)
+		}
+		return call{path: g.path(g.activityAt(l, model.Published, 60), "/joint-branches"), body: body{"name": name}}
+	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"withdrawJointInvitation", false, func(g *ground, l *land, _ *caller) call {
+		id, partner := g.joint(l, l.branch.ID, 0)
+		return call{path: g.path(id, "/joint-branches/"+jsonText(partner))}
+	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"answerJointInvitation", false, func(g *ground, l *land, _ *caller) call {
+		id, partner := g.joint(l, 0, l.branch.ID)
+		return call{path: g.path(id, "/joint-branches/"+jsonText(partner)+"/answer"), body: body{"accept": true}}
+	}, [roles]int{401, 403, 404, 404, 200, 200, 403, 200, 404, 404, 404}, nil},
 
 	{"checkIn/code", false, func(g *ground, l *land, _ *caller) call {
 		return call{path: "/v1/check-ins", body: body{"code": g.code(l).Code, "nonce": nonce()}}
@@ -555,6 +575,44 @@ func (g *ground) attendance(l *land, id uint64) uint64 {
 		At: g.Clock.Now(), Location: model.LocationNotGiven, Once: model.Once{Nonce: nonce()}}
 	g.insert(t)
 	return t.ID
+}
+
+// activityAt is activity, which begins so many minutes later.
+func (g *ground) activityAt(l *land, status model.ActivityStatus, minutes int) uint64 {
+	g.t.Helper()
+	id := g.activity(l, status)
+	if l.unknown {
+		return id
+	}
+	start := g.Clock.Now().Add(time.Duration(minutes) * time.Minute)
+	err := g.DB.Model(&model.Activity{}).Where("id = ?", id).Updates(map[string]any{"starts_at": start, "ends_at": start.Add(time.Hour), "late_at": start, "closes_at": start.Add(time.Hour)}).Error
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return id
+}
+
+// joint is a fresh activity of the land, or of a branch beside it where host is
+// zero, to which a branch beside it, or the partner, is invited.
+func (g *ground) joint(l *land, host, partner uint64) (id, branch uint64) {
+	g.t.Helper()
+	if l.unknown {
+		return l.branch.ID, l.branch.ID
+	}
+	id = g.activityAt(l, model.Published, 60)
+	beside := g.Organisation(&model.Organisation{ID: l.above}, model.Branch, g.unique("支部"))
+	if host == 0 {
+		plain := map[string]any{"organisation_id": beside.ID, "title": "别的活动", "content": "", "place": ""}
+		err := errors.Join(g.DB.Model(&model.Activity{}).Where("id = ?", id).Updates(plain).Error,
+			g.DB.Delete(&model.RosterEntry{}, "activity_id = ?", id).Error)
+		if err != nil {
+			g.t.Fatal(err)
+		}
+	} else {
+		partner = beside.ID
+	}
+	g.insert(&model.JointBranch{ActivityID: id, BranchID: partner, State: model.Invited, InvitedBy: l.secretary.ID, InvitedAt: g.Clock.Now()})
+	return id, partner
 }
 
 // series is a fresh activity that begins a series.

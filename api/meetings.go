@@ -59,22 +59,28 @@ func exemptMember(s *service.Services) useCase[exemptRequest, *model.Tally] {
 	}
 }
 
-type rosterRequest struct {
+// OfPart is the path of what each branch of a joint meeting has for itself.
+type OfPart struct {
 	OfActivity
+	BranchID uint64 `query:"branch_id" minimum:"1" maximum:"9007199254740991" doc:"联办活动中的一个支部；不给就是本人看得到的全部"`
+}
+
+type rosterRequest struct {
+	OfPart
 	Cursor string `query:"cursor" maxLength:"64" doc:"上一页的 next"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"100"`
 }
 
 func roster(s *service.Services) useCase[rosterRequest, *service.RosterPage] {
 	return func(ctx context.Context, actor *model.Actor, r *rosterRequest) (*service.RosterPage, error) {
-		return s.Meetings.Roster(ctx, actor, r.ActivityID, r.Cursor, r.Limit)
+		return s.Meetings.Roster(ctx, actor, r.ActivityID, r.BranchID, r.Cursor, r.Limit)
 	}
 }
 
 // board resolves the session itself: session and board come in one round trip.
-func board(s *service.Services) func(context.Context, *OfActivity) (*service.Board, error) {
-	return func(ctx context.Context, r *OfActivity) (*service.Board, error) {
-		return s.Boards.Show(ctx, token(ctx), r.ActivityID)
+func board(s *service.Services) func(context.Context, *OfPart) (*service.Board, error) {
+	return func(ctx context.Context, r *OfPart) (*service.Board, error) {
+		return s.Boards.Show(ctx, token(ctx), r.ActivityID, r.BranchID)
 	}
 }
 
@@ -84,15 +90,15 @@ func closeActivity(s *service.Services) useCase[OfActivity, *service.Closing] {
 	}
 }
 
-func attendanceSheet(s *service.Services) useCase[OfActivity, *service.Sheet] {
-	return func(ctx context.Context, actor *model.Actor, r *OfActivity) (*service.Sheet, error) {
-		return s.Sheets.Show(ctx, actor, r.ActivityID)
+func attendanceSheet(s *service.Services) useCase[OfPart, *service.Sheet] {
+	return func(ctx context.Context, actor *model.Actor, r *OfPart) (*service.Sheet, error) {
+		return s.Sheets.Show(ctx, actor, r.ActivityID, r.BranchID)
 	}
 }
 
-func attendanceSheetWorkbook(s *service.Services) useCase[OfActivity, []byte] {
-	return func(ctx context.Context, actor *model.Actor, r *OfActivity) ([]byte, error) {
-		sheet, err := s.Sheets.Show(ctx, actor, r.ActivityID)
+func attendanceSheetWorkbook(s *service.Services) useCase[OfPart, []byte] {
+	return func(ctx context.Context, actor *model.Actor, r *OfPart) ([]byte, error) {
+		sheet, err := s.Sheets.Show(ctx, actor, r.ActivityID, r.BranchID)
 		if err != nil {
 			return nil, err
 		}
@@ -109,9 +115,9 @@ var sheetSource string
 
 var sheetPage = template.Must(template.New("sheet").Parse(sheetSource))
 
-func attendanceSheetPage(s *service.Services) useCase[OfActivity, []byte] {
-	return func(ctx context.Context, actor *model.Actor, r *OfActivity) ([]byte, error) {
-		sheet, err := s.Sheets.Show(ctx, actor, r.ActivityID)
+func attendanceSheetPage(s *service.Services) useCase[OfPart, []byte] {
+	return func(ctx context.Context, actor *model.Actor, r *OfPart) ([]byte, error) {
+		sheet, err := s.Sheets.Show(ctx, actor, r.ActivityID, r.BranchID)
 		if err != nil {
 			return nil, err
 		}

@@ -23,6 +23,11 @@ func routes(r *router) {
 	route(r, "PUT", "/v1/activities/{activity_id}/series", "repeatActivity", "设为定期活动，或改重复规则", member(r, repeatActivity(s)))
 	route(r, "DELETE", "/v1/activities/{activity_id}/series", "endSeries", "停止定期安排", member(r, endSeries(s)))
 	route(r, "PUT", "/v1/activities/{activity_id}/following", "editSeries", "改这一次和以后各次", member(r, editSeries(s)))
+	route(r, "GET", "/v1/joint-invitations", "listJointInvitations", "本支部受邀联办的活动", member(r, listJointInvitations(s)))
+	route(r, "GET", "/v1/activities/{activity_id}/joint-branches", "listJointBranches", "联办的支部", member(r, listJointBranches(s)))
+	route(r, "POST", "/v1/activities/{activity_id}/joint-branches", "inviteBranch", "邀请支部联办", member(r, inviteBranch(s)))
+	route(r, "DELETE", "/v1/activities/{activity_id}/joint-branches/{branch_id}", "withdrawJointInvitation", "撤回联办邀请", member(r, withdrawJointInvitation(s)))
+	route(r, "POST", "/v1/activities/{activity_id}/joint-branches/{branch_id}/answer", "answerJointInvitation", "答复联办邀请", member(r, answerJointInvitation(s)))
 
 	route(r, "POST", "/v1/check-ins", "checkIn", "签到", member(r, checkIn(s)))
 	route(r, "GET", "/v1/activities/{activity_id}/check-in-code", "checkInCode", "会场屏幕上的签到码", member(r, checkInCode(s)))

@@ -114,6 +114,41 @@ func TestASeriesOfTheFifthOfEachMonthIsMadeTwoMonthsAheadAsDrafts(t *testing.T) 
 	})
 }
 
+func TestAnOccurrenceIsLikeTheFirstInEverythingButTheDay(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(2)
+		for name, change := range map[string][]any{
+			"open": {"open_to_guests", true, "show_names", true, "close_after_minutes", 45, "place", body{"name": "广场", "latitude": 39.1, "longitude": 118.2, "radius": 200}},
+			"long": {"daily", true, "check_out", true, "stay_minutes", 30, "re_entry", true, "open_early_minutes", 10},
+			"some": {"audience", "members", "targets", []uint64{m.members[0].ID}},
+		} {
+			m.id = as[model.Activity](t, m.phone(m.secretary).post("/v1/activities", m.draft(m.branch).with(change...))).ID
+			want(t, m.repeat(body{"rule": "FREQ=WEEKLY", "shift": "none"}), 200, "ok")
+			first, next := as[map[string]any](t, m.phone(m.secretary).get(m.path(m.id, ""))), as[map[string]any](t, m.phone(m.secretary).get(m.path(m.occurrence("2026-03-17").ActivityID, "")))
+			for field, value := range first {
+				later := next[field]
+				switch field {
+				case "id", "series_day", "version":
+					continue
+				case "starts_at", "ends_at", "opens_at", "late_at", "closes_at":
+					at, err := time.Parse(time.RFC3339, value.(string))
+					if err != nil {
+						t.Fatal(err)
+					}
+					value = at.AddDate(0, 0, 7).Format(time.RFC3339)
+				}
+				if jsonText(later) != jsonText(value) {
+					t.Errorf("%s: %s is %s, want %s", name, field, jsonText(later), jsonText(value))
+				}
+			}
+			var targets int64
+			if err := s.DB.Model(&model.ActivityTarget{}).Where("activity_id = ?", next["id"]).Count(&targets).Error; err != nil || (targets == 1) != (name == "some") {
+				t.Errorf("%s: %d targets, %v", name, targets, err)
+			}
+		}
+	})
+}
+
 func TestAnOccurrenceThatSomebodyEditedIsTheirOwnAndTheOthersFollow(t *testing.T) {
 	eachStage(t, func(t *testing.T, s *stage) {
 		m, _ := s.aSeries(2, "FREQ=WEEKLY;BYDAY=FR", "shift", "none")

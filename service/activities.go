@@ -179,7 +179,7 @@ func setTargets(tx *gorm.DB, zone *time.Location, a *model.Activity, targets []u
 			return fmt.Errorf("check audience of activity %d: %w", a.ID, err)
 		}
 	} else {
-		people, err := audienceOf(tx, zone, a)
+		people, err := ownAudienceOf(tx, zone, a)
 		if err != nil {
 			return err
 		}
@@ -251,20 +251,34 @@ func (s *Activities) publish(ctx context.Context, a *model.Activity, now time.Ti
 	return published, err
 }
 
-// holdAudience keeps the memberships of the activity's branch still.
-func (s *Activities) holdAudience(tx *gorm.DB, a *model.Activity) error {
+// holdAudience keeps the memberships of those who meet still: of the activity's
+// branches, of those that meet with it, and of more.
+func (s *Activities) holdAudience(tx *gorm.DB, a *model.Activity, more ...uint64) error {
 	line, err := lineOf(tx, a.OrganisationID)
 	if err != nil {
 		return err
 	}
+	branches := more
 	if branch := line.BranchID(); branch != 0 {
-		return lockBranches(tx, branch)
+		branches = append(branches, branch)
+	} else {
+		var own []uint64
+		if err := tx.Raw("? ORDER BY id", below(tx, []uint64{a.OrganisationID})).Scan(&own).Error; err != nil {
+			return fmt.Errorf("branches of organisation %d: %w", a.OrganisationID, err)
+		}
+		branches = append(branches, own...)
 	}
-	var branches []uint64
-	if err := tx.Raw("? ORDER BY id", below(tx, []uint64{a.OrganisationID})).Scan(&branches).Error; err != nil {
-		return fmt.Errorf("branches of organisation %d: %w", a.OrganisationID, err)
+	// Somebody may join until the own branch is held, and nobody afterwards.
+	for held := -1; ; {
+		joint, err := jointBranchesOf(tx, a.ID)
+		if err != nil || len(joint) == held {
+			return err
+		}
+		if err := lockBranches(tx, append(branches, joint...)...); err != nil {
+			return err
+		}
+		held = len(joint)
 	}
-	return lockBranches(tx, branches...)
 }
 
 func (s *Activities) checkText(ctx context.Context, actor *model.Actor, a *model.Activity) error {
@@ -545,7 +559,8 @@ func (s *Activities) Show(ctx context.Context, actor *model.Actor, id uint64) (*
 // seen loads an activity for somebody who may see it, or refuses as if there
 // were none. What was never published is seen by those who conduct it;
 // otherwise who oversees the organisation, is on the roster, came, or belongs
-// to the branch may look, and an open activity is for every member.
+// to the branch may look, and an open activity is for every member. To a branch
+// that meets with it, it is as one of its own.
 func seen(tx *gorm.DB, actor *model.Actor, id uint64) (*model.Activity, model.Line, *model.Standing, error) {
 	a, err := find[model.Activity](tx, id, model.ErrActivityNotFound)
 	if err != nil {
@@ -563,6 +578,11 @@ func seen(tx *gorm.DB, actor *model.Actor, id uint64) (*model.Activity, model.Li
 		actor.BranchID != 0 && actor.BranchID == line.BranchID()
 	if !a.Announced() {
 		visible = actor.Conducts(line)
+	}
+	if !visible {
+		if visible, err = sharedWith(tx, actor, a); err != nil {
+			return nil, nil, nil, err
+		}
 	}
 	if !visible {
 		return nil, nil, nil, model.ErrActivityNotFound

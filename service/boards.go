@@ -43,6 +43,15 @@ type Board struct {
 	Tally      model.Tally          `json:"tally"`
 	Sentence   string               `json:"sentence" doc:"一句话的统计"`
 	Arrivals   []BoardArrival       `json:"arrivals" doc:"最近到的十人，最新的在前"`
+	Branches   []BoardBranch        `json:"branches,omitempty" doc:"联办的各支部，主办的在前"`
+}
+
+// BoardBranch is one branch of a joint meeting in numbers.
+type BoardBranch struct {
+	BranchID uint64      `json:"branch_id" doc:"主办组织的或联办支部的编号"`
+	Name     string      `json:"name"`
+	Tally    model.Tally `json:"tally"`
+	Sentence string      `json:"sentence"`
 }
 
 // BoardArrival is one of the last who came.
@@ -56,11 +65,19 @@ type BoardArrival struct {
 
 // boardCopy is what Redis keeps of a board, with who may look at it.
 type boardCopy struct {
-	Version   string     `json:"version"`
-	MadeAt    time.Time  `json:"made_at"`
-	Line      model.Line `json:"line"`
-	Announced bool       `json:"announced"`
-	Board     Board      `json:"board"`
+	Version   string      `json:"version"`
+	MadeAt    time.Time   `json:"made_at"`
+	Line      model.Line  `json:"line"`
+	Announced bool        `json:"announced"`
+	Board     Board       `json:"board"`
+	Sides     []boardSide `json:"sides,omitempty"` // of a joint meeting, the host's first
+}
+
+// boardSide is the board of one side of a joint meeting.
+type boardSide struct {
+	Line    model.Line `json:"line"`
+	Partner uint64     `json:"partner"`
+	Board   Board      `json:"board"`
 }
 
 func boardKey(id uint64) string        { return "board:" + strconv.FormatUint(id, 10) }
@@ -70,10 +87,12 @@ func boardVersionKey(id uint64) string { return "board-version:" + strconv.Forma
 // organisation is.
 const treeVersionKey = "board-tree"
 
-// Show is the board of an activity for those who oversee its organisation. It
-// takes the token instead of the actor because session, board and version come
+// Show is the board of an activity for those who oversee its organisation. Of a
+// joint meeting each branch sees its own people; who conducts the meeting, or
+// oversees every branch, sees all, with the counts of each. BranchID asks for
+// one branch's. It takes the token instead of the actor because session, board and version come
 // in one round trip.
-func (s *Boards) Show(ctx context.Context, token string, id uint64) (*Board, error) {
+func (s *Boards) Show(ctx context.Context, token string, id, branchID uint64) (*Board, error) {
 	// Asked before Redis is: a mark that goes away in between would leave a
 	// copy of before the change to be believed.
 	marked := s.isMarked(id)
@@ -94,13 +113,43 @@ func (s *Boards) Show(ctx context.Context, token string, id uint64) (*Board, err
 			return nil, err
 		}
 	}
-	if !actor.Oversees(c.Line) || !c.Announced && !actor.Conducts(c.Line) {
+	b, err := s.pick(ctx, actor, c, branchID)
+	if err != nil { // who may not see the activity at all hears of nothing else
 		if _, _, _, err := seen(s.db.WithContext(ctx), actor, id); err != nil {
 			return nil, err
 		}
+	}
+	return b, err
+}
+
+// pick is the board of the part that the actor asks for, if it is theirs.
+func (s *Boards) pick(ctx context.Context, actor *model.Actor, c *boardCopy, branchID uint64) (*Board, error) {
+	if !c.Announced && !actor.Conducts(c.Line) {
 		return nil, model.ErrNotConductor
 	}
-	return &c.Board, nil
+	all := sides{{line: c.Line}}
+	for _, p := range c.Sides[min(1, len(c.Sides)):] {
+		all = append(all, side{p.Line, p.Partner})
+	}
+	p, err := all.partOf(actor, branchID)
+	switch {
+	case err != nil:
+		return nil, err
+	case p.below != 0: // seldom asked for, so nothing is kept of it
+		made, err := s.count(ctx, c.Board.ActivityID, p.below)
+		if err != nil {
+			return nil, err
+		}
+		return &made.Board, nil
+	case p.side == nil || len(c.Sides) == 0:
+		return &c.Board, nil
+	}
+	for i := range c.Sides {
+		if c.Sides[i].Partner == p.side.partner {
+			return &c.Sides[i].Board, nil
+		}
+	}
+	return nil, model.ErrNotJoint
 }
 
 // warm is the copy if it still says the truth, else nil.
@@ -125,7 +174,7 @@ func (s *Boards) make(ctx context.Context, id uint64, version string) (*boardCop
 	s.mu.Unlock()
 	made, err, _ := s.makes.Do(key, func() (any, error) {
 		ctx := context.WithoutCancel(ctx)
-		c, err := s.count(ctx, id)
+		c, err := s.count(ctx, id, 0)
 		if err != nil {
 			return nil, err
 		}
@@ -145,7 +194,8 @@ func (s *Boards) make(ctx context.Context, id uint64, version string) (*boardCop
 	return &c, nil
 }
 
-func (s *Boards) count(ctx context.Context, id uint64) (*boardCopy, error) {
+// count makes the board from the rows; only those of one branch where it is given.
+func (s *Boards) count(ctx context.Context, id, branchID uint64) (*boardCopy, error) {
 	db := s.db.WithContext(ctx)
 	madeAt := s.now()
 	a, err := find[model.Activity](db, id, model.ErrActivityNotFound)
@@ -156,11 +206,31 @@ func (s *Boards) count(ctx context.Context, id uint64) (*boardCopy, error) {
 	if err != nil {
 		return nil, err
 	}
+	all, err := sidesOf(db, a, line)
+	if err != nil {
+		return nil, err
+	}
 	seats, err := seatsOf(db, id)
 	if err != nil {
 		return nil, err
 	}
-	b := Board{ActivityID: id, Title: a.Title, Status: a.Status, Tally: tally(a, seats), Arrivals: []BoardArrival{}}
+	if branchID != 0 {
+		seats = slices.DeleteFunc(seats, func(s seat) bool { return s.branch() != branchID })
+	}
+	c := &boardCopy{MadeAt: madeAt, Line: line, Announced: a.Announced(), Board: drawBoard(a, seats)}
+	if len(all) == 1 {
+		return c, nil
+	}
+	for i := range all {
+		b := drawBoard(a, all.pick(part{side: &all[i]}, seats))
+		c.Sides = append(c.Sides, boardSide{all[i].line, all[i].partner, b})
+		c.Board.Branches = append(c.Board.Branches, BoardBranch{all[i].line[0].ID, all[i].line[0].Name, b.Tally, b.Sentence})
+	}
+	return c, nil
+}
+
+func drawBoard(a *model.Activity, seats []seat) Board {
+	b := Board{ActivityID: a.ID, Title: a.Title, Status: a.Status, Tally: tally(a, seats), Arrivals: []BoardArrival{}}
 	b.Sentence = b.Tally.Sentence()
 	for i := range seats {
 		if t := seats[i].Recorded; t != nil && t.Status == model.Present {
@@ -169,7 +239,7 @@ func (s *Boards) count(ctx context.Context, id uint64) (*boardCopy, error) {
 	}
 	slices.SortStableFunc(b.Arrivals, func(x, y BoardArrival) int { return y.At.Compare(x.At) })
 	b.Arrivals = b.Arrivals[:min(10, len(b.Arrivals))]
-	return &boardCopy{MadeAt: madeAt, Line: line, Announced: a.Announced(), Board: b}, nil
+	return b
 }
 
 // changed tells every replica that the activity's board is out of date. Call

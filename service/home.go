@@ -72,7 +72,7 @@ type HomeWork struct {
 	StartsAt time.Time            `json:"starts_at"`
 	EndsAt   time.Time            `json:"ends_at"`
 	Status   model.ActivityStatus `json:"status"`
-	Todo     string               `json:"todo" doc:"要做的事：publish 发布，show_code 出示签到码，close 结束"`
+	Todo     string               `json:"todo" doc:"要做的事：publish 发布，show_code 出示签到码，close 结束，answer 答复联办邀请"`
 }
 
 // Show is the caller's first screen.
@@ -182,6 +182,14 @@ func (s *Home) fillWork(db *gorm.DB, actor *model.Actor, out *HomeScreen, now ti
 	if err != nil {
 		return fmt.Errorf("work of member %d: %w", actor.MemberID, err)
 	}
+	var invited []HomeWork
+	err = db.Table("activities a").Select("a.id, a.title, a.starts_at, a.ends_at, a.status, 'answer' AS todo").
+		Joins("JOIN joint_branches j ON j.activity_id = a.id AND j.state = ?", model.Invited).
+		Where("j.branch_id IN (?) AND a.status IN ? AND a.starts_at > ?", homesOf(db, actor), []model.ActivityStatus{model.Draft, model.Published}, now).
+		Order("a.starts_at, a.id").Limit(6).Scan(&invited).Error
+	if err != nil {
+		return fmt.Errorf("invitations of member %d: %w", actor.MemberID, err)
+	}
 	for i := range out.Work {
 		w := &out.Work[i]
 		switch {
@@ -193,6 +201,7 @@ func (s *Home) fillWork(db *gorm.DB, actor *model.Actor, out *HomeScreen, now ti
 			w.Todo = "close"
 		}
 	}
+	out.Work = append(out.Work, invited...)
 	return nil
 }
 

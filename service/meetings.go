@@ -124,6 +124,8 @@ type Recorded struct {
 // Record notes that somebody is here, or on leave. A tick counts exactly as
 // much as a scan; the first record of a person stands. A leave only excuses:
 // a later one corrects it, and coming after all is still recorded as present.
+// At a joint meeting those who conduct it may tick anybody, and those of another
+// branch their own people; leaves are for the own branch alone.
 func (s *Meetings) Record(ctx context.Context, actor *model.Actor, id uint64, in RecordInput) (*Recorded, error) {
 	now := s.now()
 	provenance, stale := model.ByTick, error(nil)
@@ -143,13 +145,18 @@ func (s *Meetings) Record(ctx context.Context, actor *model.Actor, id uint64, in
 	}
 	once := model.Once{Nonce: in.Nonce, Fingerprint: digest(string(content))[:22]}
 	out, err := inTx(ctx, s.db, func(tx *gorm.DB) (*Recorded, error) {
-		a, err := holdConducted(tx, actor, id)
+		a, all, err := holdJointly(tx, actor, id)
 		if err != nil {
 			return nil, err
 		}
 		own, err := standingOf(tx, id, in.MemberID)
 		if err != nil {
 			return nil, err
+		}
+		if own.Entry != nil {
+			if err := all.mayRecord(actor, own.Entry.BranchID, in.Status == model.Present); err != nil {
+				return nil, err
+			}
 		}
 		if again, err := replayed(tx, a, in.MemberID, own, once); again != nil || err != nil {
 			return again, err
@@ -162,6 +169,9 @@ func (s *Meetings) Record(ctx context.Context, actor *model.Actor, id uint64, in
 		}
 		branch, err := s.branchOf(tx, actor, a, in.MemberID, own, provenance)
 		if err != nil {
+			return nil, err
+		}
+		if err := all.mayRecord(actor, branch, in.Status == model.Present); err != nil {
 			return nil, err
 		}
 		member, err := find[model.Member](tx, in.MemberID, model.ErrNotOnRoster)
@@ -286,11 +296,11 @@ type ExemptInput struct {
 }
 
 // Exempt leaves a member of the roster out of 应到, with the reason beside it;
-// five kinds of members may be left out with approval.
+// five kinds of members may be left out with approval of their own branch.
 func (s *Meetings) Exempt(ctx context.Context, actor *model.Actor, id uint64, in ExemptInput) (*model.Tally, error) {
 	now := s.now()
 	out, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.Tally, error) {
-		a, err := holdConducted(tx, actor, id)
+		a, all, err := holdJointly(tx, actor, id)
 		if err != nil {
 			return nil, err
 		}
@@ -304,6 +314,9 @@ func (s *Meetings) Exempt(ctx context.Context, actor *model.Actor, id uint64, in
 		if own.Entry == nil {
 			return nil, model.ErrNotOnRoster
 		}
+		if err := all.mayRecord(actor, own.Entry.BranchID, false); err != nil {
+			return nil, err
+		}
 		reason, err := cleanReason(in.Reason)
 		if err != nil {
 			return nil, err
@@ -315,7 +328,16 @@ func (s *Meetings) Exempt(ctx context.Context, actor *model.Actor, id uint64, in
 		if err := auditBy(tx, now, actor, "exempt", "activity", id, "ok", map[string]any{"member_id": in.MemberID}); err != nil {
 			return nil, err
 		}
-		return s.tally(tx, a)
+		p, err := all.partOf(actor, 0)
+		if err != nil {
+			return nil, err
+		}
+		seats, err := seatsOf(tx, id)
+		if err != nil {
+			return nil, err
+		}
+		t := tally(a, all.pick(p, seats))
+		return &t, nil
 	})
 	if err == nil {
 		s.boards.changed(ctx, id)
@@ -418,6 +440,7 @@ type RosterLine struct {
 	MemberID   uint64                 `json:"member_id"`
 	Name       string                 `json:"name"`
 	Group      string                 `json:"group"`
+	Branch     string                 `json:"branch,omitempty" doc:"联办的党员来自哪个支部；主办支部的不写"`
 	Votes      bool                   `json:"votes"`
 	Counted    bool                   `json:"counted" doc:"计入应到"`
 	Exempt     model.Exemption        `json:"exempt" doc:"不计入应到的缘由；只有办理会议的人看得到"`
@@ -438,24 +461,28 @@ type RosterPage struct {
 
 // Roster is everyone expected and every guest, for those who oversee the
 // organisation; why somebody is not counted is for those who conduct it.
-// Cursor continues an earlier page.
-func (s *Meetings) Roster(ctx context.Context, actor *model.Actor, id uint64, cursor string, limit int) (*RosterPage, error) {
+// Of a joint meeting each branch sees its own people; who conducts the meeting,
+// or oversees every branch, sees all. BranchID asks for one branch's. Cursor
+// continues an earlier page.
+func (s *Meetings) Roster(ctx context.Context, actor *model.Actor, id, branchID uint64, cursor string, limit int) (*RosterPage, error) {
 	after, err := readPlace(cursor)
 	if err != nil {
 		return nil, err
 	}
 	db := s.db.WithContext(ctx)
-	a, line, _, err := seen(db, actor, id)
+	a, all, err := jointly(db, actor, id)
 	if err != nil {
 		return nil, err
 	}
-	if !actor.Oversees(line) {
-		return nil, model.ErrNotConductor
+	p, err := all.partOf(actor, branchID)
+	if err != nil {
+		return nil, err
 	}
 	seats, err := seatsOf(db, id)
 	if err != nil {
 		return nil, err
 	}
+	seats = all.pick(p, seats)
 	seats = slices.DeleteFunc(seats, func(s seat) bool { return s.MemberID <= after })
 	slices.SortFunc(seats, func(x, y seat) int { return cmp.Compare(x.MemberID, y.MemberID) })
 	page := &RosterPage{Items: []RosterLine{}}
@@ -464,21 +491,24 @@ func (s *Meetings) Roster(ctx context.Context, actor *model.Actor, id uint64, cu
 		page.Next = writePlace(seats[limit-1].MemberID)
 	}
 	for i := range seats {
-		page.Items = append(page.Items, rosterLine(a, &seats[i], actor.Conducts(line)))
+		page.Items = append(page.Items, rosterLine(a, &seats[i], all.of(seats[i].branch()), actor))
 	}
 	return page, nil
 }
 
-func rosterLine(a *model.Activity, s *seat, conducts bool) RosterLine {
+func rosterLine(a *model.Activity, s *seat, own side, actor *model.Actor) RosterLine {
 	l := RosterLine{MemberID: s.MemberID, Name: s.Name, Group: s.GroupName, Status: s.Status(), Guest: s.Entry == nil}
 	if s.Entry != nil {
 		l.Votes, l.Counted = s.Entry.Votes, s.Entry.Exempt == model.NotExempt
-		if conducts {
+		if actor.Conducts(own.line) {
 			l.Exempt = s.Entry.Exempt
 		}
 	}
 	if a.Daily {
 		l.Days = s.DaysPresent()
+	}
+	if own.partner != 0 {
+		l.Branch = own.line[0].Name
 	}
 	if t := s.Recorded; t != nil {
 		l.At, l.Late, l.Provenance = &t.At, t.Late(a), t.Provenance

@@ -66,6 +66,16 @@ type invitee struct {
 	Name      string
 	GroupName string
 	AccountID uint64
+	BranchID  uint64
+}
+
+// conductedSides is an activity with its sides, for those who conduct one.
+func conductedSides(tx *gorm.DB, actor *model.Actor, id uint64) (*model.Activity, sides, error) {
+	a, all, err := jointly(tx, actor, id)
+	if err == nil && !slices.ContainsFunc(all, func(s side) bool { return actor.Conducts(s.line) }) {
+		err = model.ErrNotConductor
+	}
+	return a, all, err
 }
 
 // Forecast is whom a reminder of the activity will reach, for those who conduct
@@ -74,11 +84,11 @@ type invitee struct {
 // there are activities before this one.
 func (s *Reach) Forecast(ctx context.Context, actor *model.Actor, id uint64) (*ReachForecast, error) {
 	db := s.db.WithContext(ctx)
-	a, _, err := conducted(db, actor, id)
+	a, all, err := conductedSides(db, actor, id)
 	if err != nil {
 		return nil, err
 	}
-	people, err := s.invitees(db, a)
+	people, err := s.invitees(db, a, all, actor)
 	if err != nil {
 		return nil, err
 	}
@@ -110,8 +120,9 @@ func (p *invitee) call(reason string) CallLine {
 	return CallLine{MemberID: p.MemberID, Name: p.Name, Group: p.GroupName, Reason: reason, Why: callWords[reason]}
 }
 
-// invitees are those who should come to the activity, by group and member.
-func (s *Reach) invitees(db *gorm.DB, a *model.Activity) ([]invitee, error) {
+// invitees are those who should come to the activity, by group and member. At a
+// joint meeting each branch looks after its own.
+func (s *Reach) invitees(db *gorm.DB, a *model.Activity, all sides, actor *model.Actor) ([]invitee, error) {
 	var entries []model.RosterEntry
 	var err error
 	if a.Status == model.Draft {
@@ -122,6 +133,7 @@ func (s *Reach) invitees(db *gorm.DB, a *model.Activity) ([]invitee, error) {
 	if err != nil {
 		return nil, fmt.Errorf("invitees of activity %d: %w", a.ID, err)
 	}
+	entries = slices.DeleteFunc(entries, func(e model.RosterEntry) bool { return !actor.Conducts(all.of(e.BranchID).line) })
 	at := make(map[uint64]int, len(entries))
 	people := make([]invitee, len(entries))
 	groups := map[uint64]string{}
@@ -151,7 +163,7 @@ func (s *Reach) invitees(db *gorm.DB, a *model.Activity) ([]invitee, error) {
 		groups[g.ID] = g.Name
 	}
 	for i, e := range entries {
-		people[i].GroupName = groups[deref(e.GroupID)]
+		people[i].GroupName, people[i].BranchID = groups[deref(e.GroupID)], e.BranchID
 	}
 	slices.SortStableFunc(people, func(x, y invitee) int {
 		return cmp.Or(cmp.Compare(x.GroupName, y.GroupName), cmp.Compare(x.MemberID, y.MemberID))
@@ -308,11 +320,11 @@ type CallList struct {
 func (s *Reach) Calls(ctx context.Context, actor *model.Actor, id uint64) (*CallList, error) {
 	now := s.now()
 	return inTx(ctx, s.db, func(tx *gorm.DB) (*CallList, error) {
-		a, line, err := conducted(tx, actor, id)
+		a, all, err := conductedSides(tx, actor, id)
 		if err != nil {
 			return nil, err
 		}
-		people, err := s.invitees(tx, a)
+		people, err := s.invitees(tx, a, all, actor)
 		if err != nil {
 			return nil, err
 		}
@@ -320,7 +332,7 @@ func (s *Reach) Calls(ctx context.Context, actor *model.Actor, id uint64) (*Call
 		if err != nil {
 			return nil, err
 		}
-		out := &CallList{Title: a.Title, Organisation: line[0].Name, Place: a.Place.Name, Items: []CallLine{},
+		out := &CallList{Title: a.Title, Organisation: all[0].line[0].Name, Place: a.Place.Name, Items: []CallLine{},
 			When: a.StartsAt.In(s.settings.Zone).Format("2006年1月2日 15:04"), PrintedAt: now.In(s.settings.Zone).Format("2006-01-02 15:04")}
 		out.Say = fmt.Sprintf("“%s”定于 %s 举行，地点：%s，请按时参加。", a.Title, out.When, orElse(a.Place.Name, "另行通知"))
 		if a.Status == model.Cancelled {
@@ -335,10 +347,15 @@ func (s *Reach) Calls(ctx context.Context, actor *model.Actor, id uint64) (*Call
 				out.Items = append(out.Items, p.call(reason))
 			}
 		}
-		if !actor.KeepsRoster(line) || len(out.Items) == 0 {
+		branches := map[uint64]uint64{}
+		for _, p := range people {
+			branches[p.MemberID] = p.BranchID
+		}
+		kept := func(l CallLine) bool { return actor.KeepsRoster(all.of(branches[l.MemberID]).line) }
+		if !slices.ContainsFunc(out.Items, kept) {
 			return out, nil
 		}
-		if err := s.addNumbers(tx, out.Items); err != nil {
+		if err := s.addNumbers(tx, out.Items, kept); err != nil {
 			return nil, err
 		}
 		return out, auditBy(tx, now, actor, "view_call_list", "activity", id, "ok", map[string]any{"numbers": len(out.Items)})
@@ -352,10 +369,12 @@ func orElse(text, otherwise string) string {
 	return text
 }
 
-func (s *Reach) addNumbers(tx *gorm.DB, lines []CallLine) error {
+func (s *Reach) addNumbers(tx *gorm.DB, lines []CallLine, kept func(CallLine) bool) error {
 	at := map[uint64]int{}
 	for i, l := range lines {
-		at[l.MemberID] = i
+		if kept(l) {
+			at[l.MemberID] = i
+		}
 	}
 	var rows []model.MemberPhone
 	if err := tx.Find(&rows, "member_id IN ?", sortedKeys(at)).Error; err != nil {

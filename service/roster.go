@@ -36,7 +36,8 @@ func syncRosters(tx *gorm.DB, rules model.SendingRules, branchIDs []uint64, now 
 }
 
 // upcomingOf is the published activities, not yet started, of the branches,
-// their party groups and everything above them.
+// their party groups and everything above them, and those that they meet at
+// with others.
 func upcomingOf(tx *gorm.DB, branchIDs []uint64, now time.Time) ([]uint64, error) {
 	organisations := slices.Clone(branchIDs)
 	for _, id := range branchIDs {
@@ -50,8 +51,9 @@ func upcomingOf(tx *gorm.DB, branchIDs []uint64, now time.Time) ([]uint64, error
 	}
 	var activities []uint64
 	err := tx.Model(&model.Activity{}).Where("status = ? AND starts_at > ?", model.Published, now).
-		Where("organisation_id IN ? OR organisation_id IN (?)", organisations,
-			tx.Model(&model.Organisation{}).Select("id").Where("parent_id IN ? AND kind = ?", branchIDs, model.PartyGroup)).
+		Where("organisation_id IN ? OR organisation_id IN (?) OR id IN (?)", organisations,
+			tx.Model(&model.Organisation{}).Select("id").Where("parent_id IN ? AND kind = ?", branchIDs, model.PartyGroup),
+			tx.Model(&model.JointBranch{}).Select("activity_id").Where("branch_id IN ? AND state = ?", branchIDs, model.JointAccepted)).
 		Order("id").Pluck("id", &activities).Error
 	if err != nil {
 		return nil, fmt.Errorf("find activities of branches: %w", err)
@@ -112,15 +114,46 @@ func makeRoster(tx *gorm.DB, zone *time.Location, a *model.Activity) (int, error
 	return len(entries), nil
 }
 
-// audienceOf is who the activity is for, as of the day it starts.
+// audienceOf is who the activity is for, as of the day it starts: its own
+// audience and everybody of the branches that meet with it.
 func audienceOf(tx *gorm.DB, zone *time.Location, a *model.Activity) ([]model.RosterEntry, error) {
+	entries, err := ownAudienceOf(tx, zone, a)
+	if err != nil {
+		return nil, err
+	}
+	joint, err := jointBranchesOf(tx, a.ID)
+	if err != nil || len(joint) == 0 {
+		return entries, err
+	}
+	there := map[uint64]bool{}
+	for _, e := range entries {
+		there[e.MemberID] = true
+	}
+	var partners []model.RosterEntry
+	if err := belongingTo(tx, zone, a).Where("b.branch_id IN ?", joint).Scan(&partners).Error; err != nil {
+		return nil, fmt.Errorf("joint audience of activity %d: %w", a.ID, err)
+	}
+	for _, e := range partners {
+		if !there[e.MemberID] { // somebody may be named by their superior and come with their branch
+			entries = append(entries, e)
+		}
+	}
+	return entries, nil
+}
+
+// belongingTo is a query for roster entries of who belongs to a branch on the
+// day the activity starts.
+func belongingTo(tx *gorm.DB, zone *time.Location, a *model.Activity) *gorm.DB {
 	day := model.DayOf(a.StartsAt, zone)
-	people := tx.Table("memberships b").
+	return tx.Table("memberships b").
 		Select("? AS activity_id, b.member_id, b.branch_id, b.group_id, m.status = ? AS votes, '' AS exempt", a.ID, model.FullMember).
 		Joins("JOIN members m ON m.id = b.member_id").
-		Where("b.from_day <= ? AND b.until_day > ?", day, day).
-		Where("b.branch_id IN (?) OR b.group_id = ?", below(tx, []uint64{a.OrganisationID}), a.OrganisationID).
-		Order("b.member_id")
+		Where("b.from_day <= ? AND b.until_day > ?", day, day).Order("b.member_id")
+}
+
+// ownAudienceOf is audienceOf without the branches that meet with it.
+func ownAudienceOf(tx *gorm.DB, zone *time.Location, a *model.Activity) ([]model.RosterEntry, error) {
+	people := belongingTo(tx, zone, a).Where("b.branch_id IN (?) OR b.group_id = ?", below(tx, []uint64{a.OrganisationID}), a.OrganisationID)
 	targets := tx.Model(&model.ActivityTarget{}).Select("target_id").Where("activity_id = ?", a.ID)
 	switch a.Audience {
 	case model.SomeGroups:
@@ -194,6 +227,14 @@ func seatsOf(tx *gorm.DB, activityID uint64) ([]seat, error) {
 		}
 	}
 	return seats, nil
+}
+
+// branch is the branch that the seat belongs to.
+func (s *seat) branch() uint64 {
+	if s.Entry != nil {
+		return s.Entry.BranchID
+	}
+	return s.Recorded.BranchID
 }
 
 func tally(a *model.Activity, seats []seat) model.Tally {

@@ -62,7 +62,8 @@ func planOf(tx *gorm.DB, zone *time.Location, a *model.Activity) (ActivityInput,
 	early := minutes(a.StartsAt.Sub(a.OpensAt))
 	in := ActivityInput{Kind: a.Kind, Title: a.Title, Content: a.Content, Place: a.Place, StartsAt: a.StartsAt.In(zone), EndsAt: a.EndsAt.In(zone),
 		OpenEarlyMinutes: &early, LateAfterMinutes: minutes(a.LateAt.Sub(a.StartsAt)), CreditHours: a.CreditHours,
-		Audience: a.Audience, OpenToGuests: a.OpenToGuests, ShowNames: a.ShowNames}
+		Audience: a.Audience, OpenToGuests: a.OpenToGuests, ShowNames: a.ShowNames,
+		Daily: a.Daily, CheckOut: a.CheckOut, StayMinutes: a.StayMinutes, ReEntry: a.ReEntry}
 	if !a.ClosesAt.Equal(a.EndsAt) {
 		in.CloseAfterMinutes = minutes(a.ClosesAt.Sub(a.StartsAt))
 	}

@@ -68,6 +68,7 @@ type Services struct {
 	Imports       *Imports
 	Activities    *Activities
 	Series        *Series
+	Joint         *Joint
 	CheckIns      *CheckIns
 	Meetings      *Meetings
 	Corrections   *Corrections
@@ -118,6 +119,7 @@ func New(p Parts) *Services {
 		Imports:       &Imports{db: p.DB, sessions: sessions, seal: seal, settings: p.Settings, now: p.Now},
 		Activities:    activities,
 		Series:        series,
+		Joint:         &Joint{db: p.DB, activities: activities, now: p.Now},
 		CheckIns:      checkIns,
 		Meetings:      &Meetings{db: p.DB, codes: codes, boards: boards, url: p.Settings.PublicURL, now: p.Now},
 		Corrections:   &Corrections{db: p.DB, boards: boards, settings: p.Settings, now: p.Now},

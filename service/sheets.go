@@ -1,8 +1,11 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -42,29 +45,43 @@ type SheetLine struct {
 	Note   string `json:"note"`
 }
 
-// Show is the sheet of a meeting for those who oversee its organisation. Every
-// look is audited: the sheet leaves the system.
-func (s *Sheets) Show(ctx context.Context, actor *model.Actor, id uint64) (*Sheet, error) {
+// Show is the sheet of a meeting for those who oversee its organisation, or of
+// one branch of a joint meeting as its roster is. Every look is audited: the
+// sheet leaves the system.
+func (s *Sheets) Show(ctx context.Context, actor *model.Actor, id, branchID uint64) (*Sheet, error) {
 	now := s.now()
 	return inTx(ctx, s.db, func(tx *gorm.DB) (*Sheet, error) {
-		a, line, _, err := seen(tx, actor, id)
+		a, all, err := jointly(tx, actor, id)
 		if err != nil {
 			return nil, err
 		}
-		if !actor.Oversees(line) {
-			return nil, model.ErrNotConductor
+		p, err := all.partOf(actor, branchID)
+		if err != nil {
+			return nil, err
 		}
 		seats, err := seatsOf(tx, id)
 		if err != nil {
 			return nil, err
 		}
-		return s.sheet(a, line[0].Name, seats, actor.Conducts(line), now), auditBy(tx, now, actor, "export_sheet", "activity", id, "ok", nil)
+		organisation := all[0].line[0].Name
+		if p.side != nil {
+			organisation = p.side.line[0].Name
+		}
+		if p.below != 0 {
+			o, err := find[model.Organisation](tx, p.below, model.ErrNotJoint)
+			if err != nil {
+				return nil, err
+			}
+			organisation = o.Name
+		}
+		return s.sheet(a, organisation, all.pick(p, seats), all, actor, now), auditBy(tx, now, actor, "export_sheet", "activity", id, "ok", nil)
 	})
 }
 
-// sheet draws the sheet. Why somebody was excused or is not counted is for
-// those who conduct the meeting; others see only that.
-func (s *Sheets) sheet(a *model.Activity, organisation string, seats []seat, conducts bool, now time.Time) *Sheet {
+// sheet draws the sheet, the host's people first. Why somebody was excused or
+// is not counted is for those who run the own branch; others see only that.
+func (s *Sheets) sheet(a *model.Activity, organisation string, seats []seat, all sides, actor *model.Actor, now time.Time) *Sheet {
+	slices.SortStableFunc(seats, func(x, y seat) int { return cmp.Compare(all.of(x.branch()).partner, all.of(y.branch()).partner) })
 	local := func(t time.Time, layout string) string { return t.In(s.settings.Zone).Format(layout) }
 	endLayout := "15:04"
 	if model.DayOf(a.StartsAt, s.settings.Zone) != model.DayOf(a.EndsAt, s.settings.Zone) {
@@ -77,6 +94,10 @@ func (s *Sheets) sheet(a *model.Activity, organisation string, seats []seat, con
 	for i := range seats {
 		seat := &seats[i]
 		row := SheetLine{No: i + 1, Name: seat.Name, Group: seat.GroupName, Status: "未到"}
+		own := all.of(seat.branch())
+		if own.partner != 0 {
+			row.Group = strings.TrimSpace(own.line[0].Name + " " + seat.GroupName)
+		}
 		if status := seat.Status(); status != "" {
 			row.Status = model.AttendanceStatusNames[status]
 		}
@@ -98,7 +119,7 @@ func (s *Sheets) sheet(a *model.Activity, organisation string, seats []seat, con
 		case seat.Entry.Exempt != model.NotExempt && seat.Status() != model.Present:
 			row.Status, row.Note = "不计入应到", model.ExemptionNames[seat.Entry.Exempt]
 		}
-		if !conducts {
+		if !actor.Conducts(own.line) {
 			row.Note = ""
 		}
 		out.Lines = append(out.Lines, row)

@@ -1,0 +1,361 @@
+package api_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"dangri/model"
+	"dangri/service"
+	"dangri/service/trial"
+)
+
+// jointMeeting is a meeting that a second branch was asked to join.
+type jointMeeting struct {
+	*meeting
+	partner *meeting // its branch, secretary and members, at the same activity
+}
+
+func (s *stage) aJointMeeting(hosts, partners int, change ...any) *jointMeeting {
+	s.t.Helper()
+	m := s.aMeeting(hosts, change...)
+	p := &meeting{stage: s, branch: s.Branch("第二党支部"), id: m.id}
+	p.secretary = s.Member(p.branch, "钱书记")
+	s.Post(p.secretary, p.branch, model.Secretary)
+	for i := range partners {
+		p.members = append(p.members, s.Member(p.branch, fmt.Sprint("伙伴", string(rune('甲'+i)))))
+	}
+	j := &jointMeeting{m, p}
+	want(s.t, j.invite("第二党支部"), 200, "ok")
+	return j
+}
+
+func (j *jointMeeting) invite(name string, more ...any) *reply {
+	j.t.Helper()
+	return j.phone(j.secretary).post(j.path(j.id, "/joint-branches"), body{"name": name}.with(more...))
+}
+
+func (j *jointMeeting) answer(accept bool) *reply {
+	j.t.Helper()
+	return j.phone(j.partner.secretary).post(j.path(j.id, fmt.Sprint("/joint-branches/", j.partner.branch.ID, "/answer")), body{"accept": accept})
+}
+
+// names are those on the roster as the person reads it.
+func (m *meeting) names(p *trial.Person, query string) []string {
+	m.t.Helper()
+	out := []string{}
+	for _, l := range as[service.RosterPage](m.t, m.phone(p).get(m.path(m.id, "/roster"+query))).Items {
+		out = append(out, l.Name)
+	}
+	return out
+}
+
+func TestAJointMeetingIsOneMeetingWithAPartForEachBranch(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		j := s.aJointMeeting(2, 3)
+		invitations := as[service.JointInvitations](t, j.phone(j.partner.secretary).get("/v1/joint-invitations")).Items
+		if len(invitations) != 1 || invitations[0].ActivityID != j.id || invitations[0].OrganisationName != "第一党支部" || invitations[0].State != model.Invited {
+			t.Fatalf("invited to %+v", invitations)
+		}
+		work := as[service.HomeScreen](t, j.phone(j.partner.secretary).get("/v1/home")).Work
+		if len(work) != 1 || work[0].Todo != "answer" || work[0].ID != j.id {
+			t.Errorf("the partner's first screen: %+v", work)
+		}
+		// Until it is accepted its people have nothing to do with it.
+		want(t, j.phone(j.partner.members[0]).get(j.path(j.id, "")), 404, "activity_not_found")
+		want(t, j.scan(j.partner.members[0], j.code().Code, nonce()), 409, "not_on_roster")
+		want(t, j.phone(j.partner.secretary).get(j.path(j.id, "/roster")), 403, "not_conductor")
+		want(t, j.phone(j.partner.members[0]).post(j.path(j.id, fmt.Sprint("/joint-branches/", j.partner.branch.ID, "/answer")), body{"accept": true}), 404, "activity_not_found")
+		want(t, j.phone(j.secretary).post(j.path(j.id, fmt.Sprint("/joint-branches/", j.partner.branch.ID, "/answer")), body{"accept": true}), 403, "not_conductor")
+		want(t, j.answer(true), 200, "ok")
+		want(t, j.phone(j.partner.members[0]).get(j.path(j.id, "")), 200, "ok")
+
+		code := j.code().Code
+		want(t, j.scan(j.members[0], code, nonce()), 200, "ok")
+		want(t, j.scan(j.partner.members[0], code, nonce()), 200, "ok")
+		want(t, j.scan(j.partner.members[1], code, nonce()), 200, "ok")
+		if row := j.row(j.partner.members[0]); row.BranchID != j.partner.branch.ID || row.Guest {
+			t.Errorf("the row of the partner's member: %+v", row)
+		}
+		whole := j.board()
+		if whole.Tally.Expected != 7 || whole.Tally.Present != 3 || len(whole.Branches) != 2 ||
+			whole.Branches[0].Tally.Expected != 3 || whole.Branches[1].Tally.Present != 2 || whole.Branches[1].Name != "第二党支部" {
+			t.Errorf("the host's board: %+v", whole)
+		}
+		partner := as[service.Board](t, j.phone(j.partner.secretary).get(j.path(j.id, "/board")))
+		if partner.Tally.Expected != 4 || partner.Tally.Present != 2 || partner.Tally.QuorumMissing != 1 || len(partner.Branches) != 0 || len(partner.Arrivals) != 2 {
+			t.Errorf("the partner's board: %+v", partner)
+		}
+		of := func(b model.Organisation) string { return "?branch_id=" + jsonText(b.ID) }
+		if b := as[service.Board](t, j.phone(j.secretary).get(j.path(j.id, "/board"+of(j.branch)))); b.Tally.Expected != 3 || b.Tally.Present != 1 {
+			t.Errorf("the host's own part: %+v", b)
+		}
+		if all := j.names(j.secretary, ""); len(all) != 7 || !slices.Contains(all, "伙伴甲") {
+			t.Errorf("who conducts it sees %v", all)
+		}
+		if own := j.names(j.partner.secretary, ""); len(own) != 4 || slices.Contains(own, "沈书记") {
+			t.Errorf("the partner sees %v", own)
+		}
+		for _, path := range []string{"/roster", "/board", "/sheet", "/sheet.xlsx", "/sheet.html"} {
+			want(t, j.phone(j.partner.secretary).get(j.path(j.id, path+of(j.branch))), 403, "not_conductor")
+			want(t, j.phone(j.secretary).get(j.path(j.id, path+"?branch_id=999999")), 404, "not_joint")
+			want(t, j.phone(j.secretary).get(j.path(j.id, path+of(j.partner.branch))), 200, "ok")
+			r := j.phone(j.partner.secretary).get(j.path(j.id, path))
+			want(t, r, 200, "ok")
+			if text := plain(t, r); strings.Contains(text, j.members[0].Name) || !strings.Contains(text, "伙伴甲") {
+				t.Errorf("%s as the partner reads it: %s", path, text)
+			}
+			want(t, j.phone(j.members[0]).get(j.path(j.id, path)), 403, "not_conductor")
+			want(t, j.phone(j.partner.members[0]).get(j.path(j.id, path)), 403, "not_conductor")
+		}
+		if sheet := as[service.Sheet](t, j.phone(j.secretary).get(j.path(j.id, "/sheet"+of(j.partner.branch)))); sheet.Organisation != "第二党支部" || len(sheet.Lines) != 4 {
+			t.Errorf("the partner's sheet is of %s with %d lines", sheet.Organisation, len(sheet.Lines))
+		}
+		s.Clock.Advance(31 * time.Minute)
+		want(t, j.phone(j.partner.secretary).post(j.path(j.id, "/closing"), nil), 403, "not_conductor")
+		closed := as[service.Closing](t, j.phone(j.secretary).post(j.path(j.id, "/closing"), nil))
+		if closed.Tally.Present != 3 || closed.Tally.Absent != 4 {
+			t.Errorf("closed with %+v", closed.Tally)
+		}
+		if partner := as[service.Board](t, j.phone(j.partner.secretary).get(j.path(j.id, "/board"))); partner.Tally.Absent != 2 {
+			t.Errorf("the partner's board after the closing: %+v", partner)
+		}
+	})
+}
+
+func TestAPartnerRecordsOwnPeopleAndTheHostExcusesNobodyElses(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		j := s.aJointMeeting(3, 4)
+		want(t, j.answer(true), 200, "ok")
+		record := func(by, who *trial.Person, status model.AttendanceStatus) *reply {
+			return j.phone(by).post(j.path(j.id, "/attendances"), body{"member_id": who.ID, "status": status, "nonce": nonce()})
+		}
+		exempt := func(by, who *trial.Person) *reply {
+			return j.phone(by).post(j.path(j.id, "/exemptions"), body{"member_id": who.ID, "exemption": "bedridden", "reason": "支部同意"})
+		}
+		want(t, record(j.partner.secretary, j.partner.members[0], model.Present), 200, "ok")
+		want(t, record(j.partner.secretary, j.partner.members[1], model.SickLeave), 200, "ok")
+		want(t, record(j.secretary, j.partner.members[2], model.Present), 200, "ok")
+		want(t, record(j.secretary, j.partner.members[3], model.SickLeave), 403, "partners_own")
+		want(t, exempt(j.secretary, j.partner.members[3]), 403, "partners_own")
+		if tally := as[model.Tally](t, exempt(j.partner.secretary, j.partner.members[3])); tally.Exempt != 1 || tally.Expected != 4 {
+			t.Errorf("the partner's tally: %+v", tally)
+		}
+		for _, status := range []model.AttendanceStatus{model.Present, model.SickLeave} {
+			sameBytes(t, record(j.partner.secretary, j.members[0], status), record(j.partner.secretary, &trial.Person{Member: model.Member{ID: 999999}}, status))
+			want(t, record(j.partner.secretary, j.members[0], status), 409, "not_on_roster")
+		}
+		want(t, record(j.secretary, j.members[0], model.Present), 200, "ok")
+		want(t, record(j.partner.secretary, j.members[0], model.Present), 409, "not_on_roster") // not that they came
+		want(t, exempt(j.partner.secretary, j.members[0]), 409, "not_on_roster")
+		// Why somebody is excused is for the own branch.
+		reason := func(by *trial.Person) string {
+			for _, l := range as[service.RosterPage](t, j.phone(by).get(j.path(j.id, "/roster"))).Items {
+				if l.MemberID == j.partner.members[3].ID {
+					return string(l.Exempt)
+				}
+			}
+			return "not there"
+		}
+		if host, own := reason(j.secretary), reason(j.partner.secretary); host != "" || own != "bedridden" {
+			t.Errorf("the host reads %q, the branch %q", host, own)
+		}
+		// Each branch phones its own, with numbers of its own.
+		for by, others := range map[*trial.Person]*meeting{j.secretary: j.partner, j.partner.secretary: j.meeting} {
+			r := j.phone(by).get(j.path(j.id, "/calls"))
+			want(t, r, 200, "ok")
+			for _, p := range others.members {
+				if strings.Contains(string(r.Body), p.Phone) || strings.Contains(string(r.Body), p.Name) {
+					t.Errorf("%s is told to phone %s", by.Name, p.Name)
+				}
+			}
+		}
+		for _, path := range []string{"/check-in-code", "/reminders"} {
+			want(t, j.phone(j.partner.secretary).get(j.path(j.id, path)), 403, "not_conductor")
+		}
+		want(t, j.phone(j.partner.secretary).post(j.path(j.id, "/cancellation"), body{"reason": "不办了"}), 403, "not_conductor")
+		want(t, j.phone(j.partner.secretary).put(j.path(j.id, ""), j.revision(2)), 403, "not_conductor")
+	})
+}
+
+func TestARosterFollowsTheMembershipsOfEveryBranchThatMeetsUntilTheStart(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		j := s.aJointMeeting(1, 2)
+		expected := func(n int) {
+			t.Helper()
+			s.Clock.Advance(6 * time.Second) // a board does not hear of memberships
+			if got := j.board().Tally.Expected; got != n {
+				t.Errorf("%d expected, want %d", got, n)
+			}
+		}
+		admin := s.phone(s.administrator())
+		expected(2)
+		want(t, j.answer(true), 200, "ok")
+		expected(5)
+		third := s.Branch("第三党支部")
+		want(t, admin.post("/v1/members/"+jsonText(j.partner.members[0].ID)+"/transfer", body{"branch_id": third.ID}), 200, "ok")
+		expected(4)
+		want(t, admin.post("/v1/members/"+jsonText(j.partner.members[0].ID)+"/transfer", body{"branch_id": j.partner.branch.ID}), 200, "ok")
+		expected(5)
+		want(t, j.answer(false), 200, "ok")
+		expected(2)
+		want(t, j.phone(j.partner.secretary).get(j.path(j.id, "")), 404, "activity_not_found")
+		want(t, j.invite("第二党支部"), 200, "ok")
+		want(t, j.answer(true), 200, "ok")
+		want(t, j.answer(true), 200, "ok")
+		expected(5)
+		if n := s.audited("answer_joint", "activity", j.id); n != 3 {
+			t.Errorf("%d audit rows of three answers", n)
+		}
+		// An edit and a restoration keep them.
+		s.touch(j.secretary)
+		want(t, j.phone(j.secretary).put(j.path(j.id, ""), j.revision(2)), 200, "ok")
+		expected(5)
+		want(t, j.cancel("停电"), 200, "ok")
+		want(t, j.restore(), 200, "ok")
+		expected(5)
+		s.Clock.Set(j.show().StartsAt)
+		want(t, j.answer(false), 409, "joint_started")
+		want(t, j.invite("第三党支部"), 409, "joint_started")
+		want(t, j.phone(j.secretary).delete(j.path(j.id, fmt.Sprint("/joint-branches/", j.partner.branch.ID))), 409, "joint_started")
+		want(t, admin.post("/v1/members/"+jsonText(j.partner.members[0].ID)+"/transfer", body{"branch_id": third.ID}), 200, "ok")
+		expected(5)
+	})
+}
+
+func TestABranchIsFoundByItsNameWithinTheTreeAlone(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		j := s.aJointMeeting(1, 1)
+		district := s.District()
+		town := s.Organisation(&district, model.TownCommittee, "某镇党委")
+		s.Organisation(&town, model.Branch, "第二党支部")
+		other := s.Organisation(nil, model.WorkCommittee, "外区党工委")
+		s.Organisation(&other, model.Branch, "外区党支部")
+		want(t, j.invite("第二党支部"), 409, "branch_ambiguous")
+		want(t, j.invite("第二党支部", "superior", "机关工委"), 200, "ok")
+		want(t, j.invite("第二党支部", "superior", "某镇党委"), 200, "ok")
+		for _, name := range []string{"外区党支部", "没有的支部", "第一党支部", "某镇党委"} {
+			want(t, j.invite(name), 404, "branch_unknown")
+		}
+		if items := as[service.JointParts](t, j.phone(j.secretary).get(j.path(j.id, "/joint-branches"))).Items; len(items) != 2 {
+			t.Errorf("invited: %+v", items)
+		}
+		want(t, j.phone(j.members[0]).get(j.path(j.id, "/joint-branches")), 403, "not_conductor")
+	})
+}
+
+func TestADraftIsShownToWhoRunsAnInvitedBranchAndIsPublishedToItsPeople(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		j := s.aJointMeeting(1, 2)
+		j.id = as[model.Activity](t, j.phone(j.secretary).post("/v1/activities", j.draft(j.branch).with("title", "联办草稿"))).ID
+		want(t, j.phone(j.partner.secretary).get(j.path(j.id, "")), 404, "activity_not_found")
+		want(t, j.invite("第二党支部"), 200, "ok")
+		want(t, j.phone(j.partner.secretary).get(j.path(j.id, "")), 200, "ok")
+		want(t, j.answer(true), 200, "ok")
+		want(t, j.phone(j.partner.members[0]).get(j.path(j.id, "")), 404, "activity_not_found")
+		s.touch(j.secretary)
+		want(t, j.phone(j.secretary).post(j.path(j.id, "/publication"), nil), 200, "ok")
+		if n := j.board().Tally.Expected; n != 5 {
+			t.Errorf("%d expected", n)
+		}
+		want(t, j.phone(j.partner.members[0]).get(j.path(j.id, "")), 200, "ok")
+	})
+}
+
+func TestD11_WhoBelongsToTwoOfThoseThatMeetIsOneRowOfOneBranch(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		j := s.aJointMeeting(1, 2, "open_to_guests", true)
+		guest := j.partner.members[0]
+		want(t, j.scan(guest, j.code().Code, nonce()), 200, "ok") // as a guest, before the own branch joins
+		if row := j.row(guest); !row.Guest || row.BranchID != j.partner.branch.ID {
+			t.Fatalf("a guest's row: %+v", row)
+		}
+		want(t, j.answer(true), 200, "ok")
+		want(t, j.scan(guest, j.code().Code, nonce()), 409, "already_checked_in")
+		want(t, j.phone(j.partner.secretary).post(j.path(j.id, "/attendances"), body{"member_id": guest.ID, "status": "present", "nonce": nonce()}), 409, "already_checked_in")
+		moving := j.partner.members[1]
+		want(t, s.phone(s.administrator()).post("/v1/members/"+jsonText(moving.ID)+"/transfer", body{"branch_id": j.branch.ID}), 200, "ok")
+		s.SignIn(moving)
+		want(t, j.scan(moving, j.code().Code, nonce()), 200, "ok")
+		if row := j.row(moving); row.BranchID != j.branch.ID || row.Guest {
+			t.Errorf("who moved from one to the other: %+v", row)
+		}
+		if b := j.board(); b.Tally.Expected != 5 || b.Tally.Present != 2 || b.Branches[0].Tally.Present != 1 || b.Branches[1].Tally.Present != 1 || b.Tally.Guests != 0 {
+			t.Errorf("counted as %+v", b)
+		}
+		for _, p := range []*trial.Person{guest, moving} {
+			if j.rows(p) != 1 {
+				t.Errorf("%s has %d rows", p.Name, j.rows(p))
+			}
+		}
+		s.Clock.Advance(31 * time.Minute)
+		want(t, j.phone(j.secretary).post(j.path(j.id, "/closing"), nil), 200, "ok")
+		if year := as[service.HomeScreen](t, j.phone(moving).get("/v1/home")).Year; year.Attended != 1 || year.CreditHours != 2 {
+			t.Errorf("one meeting brought %+v", year)
+		}
+	})
+}
+
+// joinAndMove lets the partner accept while people move into it, on two
+// replicas, and says whether the roster is who belongs to the two branches.
+func (j *jointMeeting) joinAndMove(other *stage, admin string, moving []*trial.Person) bool {
+	j.t.Helper()
+	trial.Race(len(moving)+1, func(i int) {
+		if i == 0 {
+			j.answer(true)
+			return
+		}
+		s := j.stage
+		if i%2 == 1 {
+			s = other
+		}
+		(&phone{s, admin}).post("/v1/members/"+jsonText(moving[i-1].ID)+"/transfer", body{"branch_id": j.partner.branch.ID})
+	})
+	var belong, there int64
+	err := j.DB.Model(&model.Membership{}).Where("branch_id IN ? AND until_day = ?", []uint64{j.branch.ID, j.partner.branch.ID}, model.Forever).Count(&belong).Error
+	if err == nil {
+		err = j.DB.Model(&model.RosterEntry{}).Where("activity_id = ?", j.id).Count(&there).Error
+	}
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	return belong == there
+}
+
+func (j *jointMeeting) rounds(n int, wrong func(round int) bool) {
+	j.t.Helper()
+	other, third := j.replica(), j.Branch("第三党支部")
+	admin := j.Token(j.administrator())
+	for round := range n {
+		j.id = j.publish(j.branch)
+		want(j.t, j.invite("第二党支部"), 200, "ok")
+		if !j.joinAndMove(other, admin, j.Members(third, 3)) && wrong(round) {
+			return
+		}
+	}
+}
+
+func TestWhoMovesWhileABranchJoinsIsOnTheRoster(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		s.aJointMeeting(1, 2).rounds(4, func(round int) bool {
+			t.Errorf("in round %d the roster is not who belongs to the branches", round)
+			return true
+		})
+	})
+}
+
+func TestControl_WithoutLocksWhoMovesWhileABranchJoinsIsMissed(t *testing.T) {
+	onServer(t, func(t *testing.T, s *stage) {
+		seen := false
+		s.aJointMeeting(1, 2).rounds(40, func(round int) bool {
+			seen = true
+			t.Logf("seen in round %d", round)
+			return true
+		})
+		if !seen {
+			t.Error("forty rounds without locks and nobody was missed: this test cannot see the race")
+		}
+	}, skipLocks)
+}
