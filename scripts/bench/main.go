@@ -16,6 +16,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"dangri/scripts/rig"
@@ -30,6 +32,7 @@ type plan struct {
 	only, json, profile       string
 	beside                    string
 	rate                      int
+	growth                    bool
 }
 
 func main() {
@@ -55,6 +58,7 @@ func main() {
 	flag.StringVar(&p.json, "json", "", "把全部结果写到这个 JSON 文件")
 	flag.StringVar(&p.profile, "profile", "", "把签到期间服务进程的 CPU 剖析写到这个文件")
 	flag.StringVar(&p.beside, "beside", "", "另一份源码的目录：与它同场比较，它的名字后有 '")
+	flag.BoolVar(&p.growth, "growth", false, "改测：人数、活动和记录变成 10 倍、100 倍，每次请求贵多少")
 	flag.Parse()
 	if err := run(ctx, p); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -68,19 +72,14 @@ func run(ctx context.Context, p plan) error {
 		return fmt.Errorf("make folder: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	b, err := build(ctx, p, dir)
+	var report *report
+	if p.growth {
+		report, err = grow(ctx, p, dir)
+	} else {
+		report, err = compare(ctx, p, dir)
+	}
 	if err != nil {
 		return err
-	}
-	defer b.close()
-	report, err := b.rounds(ctx)
-	if err != nil {
-		return err
-	}
-	if p.rate > 0 {
-		if report.Paced, err = b.paced(ctx); err != nil {
-			return err
-		}
 	}
 	report.print(os.Stdout)
 	if p.profile != "" {
@@ -94,13 +93,30 @@ func run(ctx context.Context, p plan) error {
 	return nil
 }
 
+// compare measures everybody in the same town.
+func compare(ctx context.Context, p plan, dir string) (*report, error) {
+	b, err := build(ctx, p, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer b.close()
+	report, err := b.rounds(ctx)
+	if err == nil && p.rate > 0 {
+		report.Paced, err = b.paced(ctx)
+	}
+	return report, err
+}
+
 // bench is everything that runs during a measurement.
 type bench struct {
 	plan
 	stores   *rig.Stores
 	town     *rig.Town
 	product  *rig.Process
+	second   *rig.Process // replica of the product
 	other    *rig.Process // of the source beside, if any
+	embedded *bench       // the product on the stores inside its process, with a town of its own
+	peers    map[string]*peer
 	opponent map[string]*rig.Process
 	closers  []func()
 }
@@ -148,6 +164,21 @@ func build(ctx context.Context, p plan, dir string) (_ *bench, err error) {
 	if b.product, err = start(program); err != nil {
 		return nil, err
 	}
+	if b.wants("checkin2") {
+		if b.second, err = start(program); err != nil {
+			return nil, err
+		}
+	}
+	if b.wants("embedded") {
+		if err := b.embed(ctx, program, dir); err != nil {
+			return nil, err
+		}
+	}
+	if b.wants("pocketbase") || b.wants("gva") {
+		if err := b.startPeers(ctx, dir); err != nil {
+			say("没有与 PocketBase 和 gin-vue-admin 比较：%v", err)
+		}
+	}
 	if p.beside != "" {
 		beside := filepath.Join(dir, "beside")
 		if err := os.Mkdir(beside, 0o700); err != nil {
@@ -165,6 +196,9 @@ func build(ctx context.Context, p plan, dir string) (_ *bench, err error) {
 		return nil, fmt.Errorf("find myself: %w", err)
 	}
 	for name := range opponents {
+		if !b.wants(name) {
+			continue
+		}
 		process, err := rig.Program{Path: self, Args: []string{name, b.stores.DSN, b.stores.Redis}, Dir: dir}.Start(ctx)
 		if err != nil {
 			return nil, err
@@ -173,6 +207,11 @@ func build(ctx context.Context, p plan, dir string) (_ *bench, err error) {
 		b.closers = append(b.closers, process.Kill)
 	}
 	return b, nil
+}
+
+// wants says whether a contestant is to be measured.
+func (p plan) wants(name string) bool {
+	return p.only == "" || slices.Contains(strings.Split(p.only, ","), strings.TrimSuffix(name, "'"))
 }
 
 // merge makes one profile of those that the product left in dir.

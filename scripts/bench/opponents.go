@@ -150,6 +150,9 @@ func (b *bench) seedOpponents(ctx context.Context) error {
 	client := b.stores.RedisClient()
 	defer func() { _ = client.Close() }()
 	for name := range opponents {
+		if !b.wants(name) {
+			continue
+		}
 		if err := b.stores.DB.Exec("CREATE TABLE " + name + "_attendances LIKE attendances").Error; err != nil {
 			return fmt.Errorf("make table: %w", err)
 		}

@@ -20,6 +20,19 @@ type report struct {
 	Slices []slice            `json:"slices"`
 	Ratios map[string]float64 `json:"ratios"`
 	Paced  *paced             `json:"paced,omitempty"`
+	Growth []grown            `json:"growth,omitempty"`
+	Passed int                `json:"passed"`
+	Failed int                `json:"failed"`
+}
+
+// verdict counts what was promised and says whether it was kept.
+func (r *report) verdict(kept bool) string {
+	if kept {
+		r.Passed++
+		return "✓"
+	}
+	r.Failed++
+	return "✗"
 }
 
 // ratios are what is promised, in the order of printing: one contestant's
@@ -30,6 +43,9 @@ var ratios = []struct {
 }{
 	{"checkin_vs_floor", "checkin", "floor", 1.5},
 	{"checkin_vs_naive", "checkin", "naive", 4.5},
+	{"checkin_vs_pocketbase", "checkin", "pocketbase", 4.5},
+	{"checkin_vs_gva", "checkin", "gva", 4.5},
+	{"two_replicas_vs_one", "checkin2", "checkin", 1},
 	{"checkin_vs_session", "checkin", "session", 0.5},
 	{"board_vs_session", "board", "session", 0.9},
 	{"home_vs_session", "home", "session", 0.4},
@@ -43,13 +59,7 @@ func (r *report) print(to io.Writer) {
 	r.Date, r.CPUs, r.Go, r.Ratios = time.Now().UTC(), runtime.NumCPU(), runtime.Version(), map[string]float64{}
 	table := tabwriter.NewWriter(to, 0, 8, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "\t次/秒\tp50 ms\tp99 ms\t每次的处理器时间 µs：服务\tMariaDB\tRedis\t压测\t")
-	var names []string
-	for _, s := range r.Slices {
-		if !slices.Contains(names, s.Contestant) {
-			names = append(names, s.Contestant)
-		}
-	}
-	for _, n := range names {
+	for _, n := range r.names() {
 		median := func(of func(slice) float64) float64 { return r.median(n, of) }
 		fmt.Fprintf(table, "%s\t%.0f\t%.1f\t%.1f\t%.0f\t%.0f\t%.0f\t%.0f\t\n", n, median(func(s slice) float64 { return s.PerSecond }),
 			median(func(s slice) float64 { return s.P50 }), median(func(s slice) float64 { return s.P99 }), median(func(s slice) float64 { return s.Server }),
@@ -69,11 +79,45 @@ func (r *report) print(to io.Writer) {
 			continue
 		}
 		r.Ratios[ratio.name], r.Ratios[ratio.name+"_by_cpu"] = middle(each), middle(work)
-		fmt.Fprintf(to, "%s %.2f（%.2f 到 %.2f；按处理器时间 %.2f；目标 %.1f）\n", ratio.name, middle(each), slices.Min(each), slices.Max(each), middle(work), ratio.goal)
+		fmt.Fprintf(to, "%s %s %.2f（%.2f 到 %.2f；按处理器时间 %.2f；目标 %.1f）\n", r.verdict(middle(each) >= ratio.goal), ratio.name, middle(each),
+			slices.Min(each), slices.Max(each), middle(work), ratio.goal)
 	}
 	if p := r.Paced; p != nil {
-		fmt.Fprintf(to, "checkin_paced %d/s: p50 %.1f ms, p99 %.1f ms, 最慢 %.1f ms, 失败 %d\n", p.PerSecond, p.P50, p.P99, p.Max, p.Failures)
+		fmt.Fprintf(to, "%s checkin_paced %d/s: p50 %.1f ms, p99 %.1f ms, 最慢 %.1f ms, 失败 %d\n", r.verdict(p.Failures == 0), p.PerSecond, p.P50, p.P99, p.Max, p.Failures)
+		if p.RSS > 0 {
+			fmt.Fprintf(to, "%s memory %d MB：%d 人在线，%d 人签到（目标 %d）\n", r.verdict(p.RSS <= mostMemory), p.RSS/1e6, p.Sessions, p.Answers, int64(mostMemory/1e6))
+		}
 	}
+	r.printGrowth(to)
+	fmt.Fprintf(to, "%d passed, %d failed\n", r.Passed, r.Failed)
+}
+
+// mostDearer is how many times as dear a request may become in a town a
+// hundred times as large.
+const mostDearer = 1.3
+
+func (r *report) printGrowth(to io.Writer) {
+	first := map[string]grown{}
+	for _, g := range r.Growth {
+		if g.Times == 1 {
+			first[g.Contestant] = g
+			fmt.Fprintf(to, "  %s 1 倍：处理器 %.0f µs，p50 %.1f ms\n", g.Contestant, g.Work, g.P50)
+			continue
+		}
+		work, p50 := g.Work/first[g.Contestant].Work, g.P50/first[g.Contestant].P50
+		fmt.Fprintf(to, "%s %s %d 倍：处理器 %.0f µs，是 %.2f 倍；p50 %.1f ms，是 %.2f 倍（目标 %.1f）\n", r.verdict(work <= mostDearer && p50 <= mostDearer),
+			g.Contestant, g.Times, g.Work, work, g.P50, p50, mostDearer)
+	}
+}
+
+// names are the contestants in the order in which they came.
+func (r *report) names() (names []string) {
+	for _, s := range r.Slices {
+		if !slices.Contains(names, s.Contestant) {
+			names = append(names, s.Contestant)
+		}
+	}
+	return names
 }
 
 func (r *report) median(contestant string, of func(slice) float64) float64 {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -24,6 +23,7 @@ type contestant struct {
 	name    string
 	process *rig.Process
 	prepare func() (load, error)
+	second  *rig.Process // if half of the load goes to another replica
 }
 
 // load is what to send. Requests of a load that is spent are sent once each;
@@ -55,26 +55,28 @@ func (s *slice) work() float64 { return s.Server + s.MariaDB + s.Redis + s.Load 
 
 func (b *bench) contestants() []contestant {
 	all := []contestant{
-		{"floor", b.opponent["floor"], func() (load, error) { return b.arrivals("floor") }},
-		{"naive", b.opponent["naive"], func() (load, error) { return b.arrivals("naive") }},
+		{name: "floor", process: b.opponent["floor"], prepare: func() (load, error) { return b.arrivals("floor") }},
+		{name: "naive", process: b.opponent["naive"], prepare: func() (load, error) { return b.arrivals("naive") }},
+	}
+	for name, p := range b.peers {
+		all = append(all, contestant{name: name, process: p.process, prepare: func() (load, error) { return b.peerArrivals(name) }})
 	}
 	add := func(mark string, process *rig.Process) {
 		all = append(all,
-			contestant{"session" + mark, process, func() (load, error) { return b.reads(process, "/v1/me/code") }},
-			contestant{"board" + mark, process, func() (load, error) { return b.boards(process) }},
-			contestant{"home" + mark, process, func() (load, error) { return b.reads(process, "/v1/home") }},
-			contestant{"checkin" + mark, process, func() (load, error) { return b.checkIns(process) }})
+			contestant{name: "session" + mark, process: process, prepare: func() (load, error) { return b.reads(process, "/v1/me/code") }},
+			contestant{name: "board" + mark, process: process, prepare: func() (load, error) { return b.boards(process) }},
+			contestant{name: "home" + mark, process: process, prepare: func() (load, error) { return b.reads(process, "/v1/home") }},
+			contestant{name: "checkin" + mark, process: process, prepare: func() (load, error) { return b.checkIns(process) }})
 	}
 	add("", b.product)
+	all = append(all, contestant{name: "checkin2", process: b.product, second: b.second, prepare: func() (load, error) { return b.checkIns(b.product) }})
+	if b.embedded != nil {
+		all = append(all, contestant{name: "embedded", process: b.embedded.product, prepare: func() (load, error) { return b.embedded.checkIns(b.embedded.product) }})
+	}
 	if b.other != nil {
 		add("'", b.other)
 	}
-	if b.only == "" {
-		return all
-	}
-	return slices.DeleteFunc(all, func(c contestant) bool {
-		return !slices.Contains(strings.Split(b.only, ","), strings.TrimSuffix(c.name, "'"))
-	})
+	return slices.DeleteFunc(all, func(c contestant) bool { return !b.wants(c.name) })
 }
 
 // rounds gives everyone a slice of every round, each round in another order.
@@ -110,10 +112,13 @@ func (b *bench) measure(c contestant) (slice, error) {
 			return slice{}, err
 		}
 	}
-	pids := []int{c.process.Pid(), b.stores.Pid(rig.MariaDB), b.stores.Pid(rig.Redis), os.Getpid()}
+	pids, addresses := []int{b.stores.Pid(rig.MariaDB), b.stores.Pid(rig.Redis), os.Getpid(), c.process.Pid()}, []string{c.process.Address}
+	if c.second != nil {
+		pids, addresses = append(pids, c.second.Pid()), append(addresses, c.second.Address)
+	}
 	before := cpus(pids)
 	start := time.Now()
-	took, failures := b.fire(c.process.Address, l, start.Add(b.slice))
+	took, failures := b.fire(addresses, l, start.Add(b.slice))
 	elapsed := time.Since(start)
 	after := cpus(pids)
 	if profiled {
@@ -124,8 +129,8 @@ func (b *bench) measure(c contestant) (slice, error) {
 	slices.Sort(took)
 	s := slice{Contestant: c.name, Answers: len(took), Failures: len(failures), PerSecond: float64(len(took)) / elapsed.Seconds(),
 		P50: percentile(took, 50), P99: percentile(took, 99), Examples: failures[:min(3, len(failures))]}
-	for i, to := range []*float64{&s.Server, &s.MariaDB, &s.Redis, &s.Load} {
-		*to = float64((after[i] - before[i]).Microseconds()) / float64(max(1, len(took)))
+	for i := range pids {
+		*[]*float64{&s.MariaDB, &s.Redis, &s.Load, &s.Server}[min(i, 3)] += float64((after[i] - before[i]).Microseconds()) / float64(max(1, len(took)))
 	}
 	if len(failures) > 0 {
 		return s, fmt.Errorf("%d requests failed, such as %s", len(failures), failures[0])
@@ -136,15 +141,15 @@ func (b *bench) measure(c contestant) (slice, error) {
 	return s, nil
 }
 
-// fire sends the load with all clients until the end and returns how long each
-// answer took, and what was not answered with 200.
-func (b *bench) fire(address string, l load, end time.Time) (took []time.Duration, failures []string) {
+// fire sends the load with all clients, in turn to each address, until the end
+// and returns how long each answer took, and what was not answered with 200.
+func (b *bench) fire(addresses []string, l load, end time.Time) (took []time.Duration, failures []string) {
 	var next atomic.Int64
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	for range b.clients {
+	for client := range b.clients {
 		all.Go(func() {
-			w := rig.NewWire(address)
+			w := rig.NewWire(addresses[client%len(addresses)])
 			defer w.Close()
 			mine := make([]time.Duration, 0, 4096)
 			var bad []string
@@ -210,7 +215,7 @@ func (b *bench) boards(process *rig.Process) (load, error) {
 
 // warm sends every request of a load once.
 func (b *bench) warm(process *rig.Process, l load) error {
-	_, failures := b.fire(process.Address, load{requests: l.requests, spent: true}, time.Now().Add(time.Minute))
+	_, failures := b.fire([]string{process.Address}, load{requests: l.requests, spent: true}, time.Now().Add(time.Minute))
 	if len(failures) > 0 {
 		return fmt.Errorf("warm up: %s", failures[0])
 	}
