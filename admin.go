@@ -80,7 +80,9 @@ func withServices(do func(context.Context, *cli.Command, *service.Services) erro
 			return err
 		}
 		defer a.close()
-		return say(do(ctx, c, a.services))
+		err = do(ctx, c, a.services)
+		// Where no replica runs, nobody else seals in time what was just done.
+		return say(errors.Join(err, a.services.Audit.SealNewest(ctx)))
 	}
 }
 

@@ -94,7 +94,7 @@ func open(ctx context.Context, settings config.Settings, log *slog.Logger, now f
 			Catalogue: catalogue, ReminderWorkers: settings.ReminderWork,
 			Sending: model.SendingRules{QuietFrom: settings.QuietHours.From, QuietUntil: settings.QuietHours.Until, PerDay: settings.RemindersADay}},
 	})
-	a.metrics.MustRegister(newReminderMetrics(a.services.Reminders))
+	a.metrics.MustRegister(newReminderMetrics(a.services.Reminders), newAuditMetric(a.services.Audit))
 	return a, nil
 }
 

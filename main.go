@@ -36,11 +36,12 @@ func main() {
 }
 
 func root() *cli.Command {
-	return &cli.Command{Name: "dangri", Usage: "党日：党支部组织生活的服务", Commands: append(append(adminCommands(), platformCommands()...), []*cli.Command{
+	return &cli.Command{Name: "dangri", Usage: "党日：党支部组织生活的服务", Commands: append(append(append(adminCommands(), platformCommands()...), privacyCommands()...), []*cli.Command{
 		{Name: "serve", Usage: "提供服务", Action: serve},
 		{Name: "demo", Usage: "当面开一次主题党日，然后继续服务", Action: playDemo,
 			Flags: []cli.Flag{&cli.BoolFlag{Name: "once", Usage: "演示完就退出；有一个数字不对就算失败"}}},
-		{Name: "migrate", Usage: "把数据库升级到本程序的版本", Action: migrate},
+		{Name: "migrate", Usage: "把数据库升级到本程序的版本", Action: migrate,
+			Flags: []cli.Flag{&cli.StringFlag{Name: "grant-to", Usage: "随后给服务所用的 MySQL 账号授权：审计只能添加，不能改、不能删，也不能改表"}}},
 		{Name: "docs", Usage: "输出 OpenAPI 文档", Action: docs},
 		{Name: "healthcheck", Usage: "问本机的服务是否就绪（供容器使用）", Action: healthcheck},
 	}...)}
@@ -78,7 +79,7 @@ func serve(ctx context.Context, _ *cli.Command) error {
 	})
 }
 
-func migrate(ctx context.Context, _ *cli.Command) error {
+func migrate(ctx context.Context, c *cli.Command) error {
 	settings, log, err := loaded()
 	if err != nil {
 		return err
@@ -97,6 +98,12 @@ func migrate(ctx context.Context, _ *cli.Command) error {
 		return err
 	}
 	fmt.Printf("数据库已是最新版本，本次升级 %d 步。\n", applied)
+	if account := c.String("grant-to"); account != "" {
+		if err := model.Grant(ctx, conns, account); err != nil {
+			return err
+		}
+		fmt.Printf("已给 %s 授权。\n", account)
+	}
 	return nil
 }
 

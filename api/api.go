@@ -7,6 +7,7 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -76,7 +77,7 @@ func Describe(engine *gin.Engine, s *service.Services, log *slog.Logger) huma.AP
 		"session": {Type: "http", Scheme: "bearer", Description: "signIn 给的 token"},
 	}
 	a := humagin.New(engine, config)
-	a.UseMiddleware(rememberCaller)
+	a.UseMiddleware(rememberRequest)
 	routes(&router{api: a, services: s, log: log})
 	return a
 }
@@ -116,7 +117,14 @@ func signedIn[In, Out any](r *router, use useCase[In, Out]) endpoint[In, Out] {
 		if err != nil {
 			return out, err
 		}
-		return use(ctx, actor, in)
+		who := *actor // others may wait for the same session
+		who.Address = address(ctx)
+		out, err = use(ctx, &who, in)
+		var refusal *model.Error
+		if errors.As(err, &refusal) {
+			r.services.Audit.Refused(ctx, &who, operationID(ctx), path(ctx), refusal)
+		}
+		return out, err
 	}}
 }
 

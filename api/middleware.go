@@ -78,17 +78,33 @@ type contextKey int
 const (
 	tokenKey contextKey = iota
 	addressKey
+	askedKey
 	requestIDKey
 )
 
-// rememberCaller keeps the bearer token and the address for the endpoint.
-func rememberCaller(ctx huma.Context, next func(huma.Context)) {
+// rememberRequest keeps for the endpoint what is not in its input: the bearer
+// token, the address, and what was asked for. The path of a request holds
+// numbers and nothing personal.
+func rememberRequest(ctx huma.Context, next func(huma.Context)) {
 	scheme, token, _ := strings.Cut(ctx.Header("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
 		token = ""
 	}
 	ctx = huma.WithValue(ctx, addressKey, humagin.Unwrap(ctx).ClientIP())
+	ctx = huma.WithValue(ctx, askedKey, asked{ctx.Operation().OperationID, ctx.URL().Path})
 	next(huma.WithValue(ctx, tokenKey, strings.TrimSpace(token)))
+}
+
+type asked struct{ operation, path string }
+
+func operationID(ctx context.Context) string {
+	a, _ := ctx.Value(askedKey).(asked)
+	return a.operation
+}
+
+func path(ctx context.Context) string {
+	a, _ := ctx.Value(askedKey).(asked)
+	return a.path
 }
 
 func token(ctx context.Context) string {

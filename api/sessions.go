@@ -16,6 +16,7 @@ func signIn(s *service.Services) func(context.Context, *signInRequest) (*service
 		if err := s.Sessions.AtTheDoor(address(ctx)); err != nil {
 			return nil, err
 		}
+		r.Body.Address = address(ctx)
 		return s.Sessions.SignIn(ctx, r.Body)
 	}
 }

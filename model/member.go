@@ -25,7 +25,11 @@ type Member struct {
 	Status    MemberStatus `json:"status"`
 	Leader    bool         `json:"leader"`
 	CreatedAt time.Time    `json:"-"`
+	ErasedAt  *time.Time   `json:"-"` // since then nothing tells who it was
 }
+
+// ErasedName stands where the name of somebody erased stood.
+const ErasedName = "已注销"
 
 // Votes says whether the member may vote.
 func (m *Member) Votes() bool { return m.Status == FullMember }
@@ -89,6 +93,7 @@ type Actor struct {
 	BranchID  uint64  `json:"branch_id,omitempty"`
 	GroupID   *uint64 `json:"group_id,omitempty"`
 	Posts     []Post  `json:"posts,omitempty"`
+	Address   string  `json:"-"` // where this request came from, for the audit
 
 	operator bool // never written out, so no stored session can claim it
 }

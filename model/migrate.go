@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -45,6 +48,51 @@ func Migrated(ctx context.Context, db *sql.DB, dialect string) error {
 	}
 	if applied < len(files) {
 		return errors.New("the database is behind this program: run `dangri migrate`")
+	}
+	return nil
+}
+
+var accountName = regexp.MustCompile(`^[0-9A-Za-z_]{1,32}$`)
+
+// Grant lets an account of the MySQL server work with the rows of every table
+// as the replicas do: to the audit it only adds, and tables it cannot change.
+// The account must have no wider right; db is that of who owns the tables and
+// may pass rights on.
+func Grant(ctx context.Context, db *sql.DB, account string) error {
+	if !accountName.MatchString(account) {
+		return errors.New("the name of the account may hold letters, digits and underscores")
+	}
+	var schema string
+	var tables []string
+	if err := db.QueryRowContext(ctx, "SELECT DATABASE()").Scan(&schema); err != nil {
+		return fmt.Errorf("name of the database: %w", err)
+	}
+	rows, err := db.QueryContext(ctx, "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() ORDER BY table_name")
+	if err != nil {
+		return fmt.Errorf("list tables: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // read only
+	for rows.Next() {
+		var table string
+		if err := rows.Scan(&table); err != nil {
+			return fmt.Errorf("list tables: %w", err)
+		}
+		tables = append(tables, table)
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("list tables: %w", err)
+	}
+	for _, table := range tables {
+		rights := "SELECT, INSERT, UPDATE, DELETE"
+		switch {
+		case strings.HasPrefix(table, "goose_"):
+			rights = "SELECT"
+		case slices.Contains(AppendOnly, table):
+			rights = "SELECT, INSERT"
+		}
+		if _, err := db.ExecContext(ctx, "GRANT "+rights+" ON `"+schema+"`.`"+table+"` TO '"+account+"'@'%'"); err != nil {
+			return fmt.Errorf("grant %s on %s: %w", rights, table, err)
+		}
 	}
 	return nil
 }

@@ -28,6 +28,7 @@ import (
 var rows = []any{
 	Organisation{}, Member{}, MemberPhone{}, Membership{}, Post{}, Account{}, Session{}, Invitation{},
 	Activity{}, ActivityTarget{}, RosterEntry{}, Leave{}, Attendance{}, Movement{}, AuditEntry{},
+	AuditSeal{}, AuditCut{}, Complaint{},
 	Consent{}, ConsentEnd{}, Reminder{}, Delivery{}, SendDecision{},
 	CommunityRegistration{}, ServiceDay{}, ServiceSlot{}, SlotSignUp{}, ServiceHours{}, HourObjection{},
 	ServiceCalendar{}, CalendarException{}, CalendarDay{}, FeedbackSlip{}, HouseholdPairing{}, HouseholdVisit{}, ActivitySeries{}, JointBranch{},
@@ -311,6 +312,7 @@ var written = []string{
 	"service_slots.name", "slot_sign_ups.reason", "slot_sign_ups.absence_reason", "service_hours.reason",
 	"hour_objections.reason", "hour_objections.answer", "calendar_days.name", "feedback_slips.comment",
 	"activity_series.plan", "minutes.agenda", "minutes.content", "minutes.decisions", "votes.subject", "votes.annul_reason",
+	"complaints.text", "complaints.answer",
 }
 
 func TestTextForMachinesIsComparedByteForByteInMySQL(t *testing.T) {

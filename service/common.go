@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -53,6 +54,10 @@ func checkText(ctx context.Context, platform Platform, actor *model.Actor, text 
 
 // audit writes a sensitive act in the act's own transaction.
 func audit(tx *gorm.DB, now time.Time, accountID, memberID uint64, action, table string, id uint64, result string, details any) error {
+	return auditBy(tx, now, &model.Actor{AccountID: accountID, MemberID: memberID}, action, table, id, result, details)
+}
+
+func auditBy(tx *gorm.DB, now time.Time, actor *model.Actor, action, table string, id uint64, result string, details any) error {
 	text := ""
 	if details != nil {
 		raw, err := json.Marshal(details)
@@ -61,16 +66,21 @@ func audit(tx *gorm.DB, now time.Time, accountID, memberID uint64, action, table
 		}
 		text = string(raw)
 	}
-	row := model.AuditEntry{At: now, AccountID: accountID, MemberID: memberID, Action: action,
-		Object: fmt.Sprintf("%s/%d", table, id), Result: result, Details: text}
+	row := model.AuditEntry{At: now, AccountID: actor.AccountID, MemberID: actor.MemberID, Action: action,
+		Object: fmt.Sprintf("%s/%d", table, id), Result: result, Details: text, Address: plainAddress(actor.Address)}
 	if err := tx.Create(&row).Error; err != nil {
 		return fmt.Errorf("audit %s: %w", action, err)
 	}
 	return nil
 }
 
-func auditBy(tx *gorm.DB, now time.Time, actor *model.Actor, action, table string, id uint64, result string, details any) error {
-	return audit(tx, now, actor.AccountID, actor.MemberID, action, table, id, result, details)
+// plainAddress is an IP address as it is kept, without the zone of a link.
+func plainAddress(text string) string {
+	address, err := netip.ParseAddr(text)
+	if err != nil {
+		return ""
+	}
+	return address.WithZone("").Unmap().String()
 }
 
 func chunks[T any](all []T, size int) [][]T {

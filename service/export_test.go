@@ -1,5 +1,7 @@
 package service
 
+import "context"
+
 // Deafen makes this replica believe that it has just heard of every change of
 // a session, and that there was none.
 func (s *Sessions) Deafen() {
@@ -8,3 +10,6 @@ func (s *Sessions) Deafen() {
 	s.heard = s.now()
 	clear(s.changed)
 }
+
+// AlsoRun adds background work.
+func (s *Services) AlsoRun(f func(context.Context) error) { s.run = append(s.run, f) }

@@ -4,8 +4,12 @@
 package service
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -42,7 +46,8 @@ type Settings struct {
 
 	Catalogue       model.Catalogue // which message template serves which purpose
 	Sending         model.SendingRules
-	ReminderWorkers int // that send in this process; 0: others do
+	ReminderWorkers int           // that send in this process; 0: others do
+	SealPeriod      time.Duration // how often the audit is sealed; 0: every second
 }
 
 // Parts is what the use cases are made of.
@@ -89,9 +94,11 @@ type Services struct {
 	Hours         *Hours
 	Feedback      *Feedback
 	Households    *Households
+	Audit         *Audit
 	Health        *Health
 
 	run []func(context.Context) error
+	log *slog.Logger
 }
 
 // New makes every use case of the parts.
@@ -109,6 +116,7 @@ func New(p Parts) *Services {
 	activities := &Activities{db: p.DB, platform: p.Platform, boards: boards, settings: p.Settings, now: p.Now}
 	series := &Series{db: p.DB, activities: activities, settings: p.Settings, now: p.Now}
 	photos := &Photos{db: p.DB, files: p.Files, now: p.Now}
+	record := &Audit{db: p.DB, key: p.Keys.Index, period: cmp.Or(p.Settings.SealPeriod, sealPeriod), now: p.Now, log: p.Log}
 	signUps := &SignUps{db: p.DB, settings: p.Settings, now: p.Now}
 	return &Services{
 		Sessions:      sessions,
@@ -140,8 +148,10 @@ func New(p Parts) *Services {
 		Hours:         &Hours{db: p.DB, settings: p.Settings, now: p.Now},
 		Feedback:      &Feedback{db: p.DB, settings: p.Settings, now: p.Now},
 		Households:    &Households{db: p.DB, seal: seal, settings: p.Settings, now: p.Now},
+		Audit:         record,
 		Health:        &Health{db: p.DB, cache: cache},
-		run:           []func(context.Context) error{sessions.watchChanges, checkIns.commitArrivals, reminders.keepSending, signUps.tendLines, hourly(calendars.Extend), hourly(series.Extend)},
+		run:           []func(context.Context) error{sessions.watchChanges, checkIns.commitArrivals, reminders.keepSending, signUps.tendLines, hourly(calendars.Extend), hourly(series.Extend), record.keepSealing},
+		log:           p.Log,
 	}
 }
 
@@ -150,7 +160,47 @@ func New(p Parts) *Services {
 func (s *Services) Run(ctx context.Context) error {
 	work, ctx := errgroup.WithContext(ctx)
 	for _, f := range s.run {
-		work.Go(func() error { return f(ctx) })
+		work.Go(func() error { return s.again(ctx, f) })
 	}
 	return work.Wait()
+}
+
+// panicPause is how long background work rests that has just panicked.
+const panicPause = time.Second
+
+// again does background work until it ends by itself. Work that panics begins
+// anew after a pause; the same panic is logged once.
+func (s *Services) again(ctx context.Context, work func(context.Context) error) error {
+	for logged := ""; ; {
+		err := recovered(ctx, work)
+		var p panicked
+		if !errors.As(err, &p) {
+			return err
+		}
+		if p.what != logged {
+			s.log.ErrorContext(ctx, "panic in background work", "error", p.what, "stack", p.stack)
+			logged = p.what
+		}
+		pause := time.NewTimer(panicPause)
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return nil
+		case <-pause.C:
+		}
+	}
+}
+
+// panicked is a panic as an error.
+type panicked struct{ what, stack string }
+
+func (p panicked) Error() string { return p.what }
+
+func recovered(ctx context.Context, work func(context.Context) error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = panicked{fmt.Sprint(v), string(debug.Stack())}
+		}
+	}()
+	return work(ctx)
 }

@@ -9,6 +9,7 @@ import (
 
 	json "github.com/go-json-experiment/json"
 	"golang.org/x/sync/singleflight"
+	"golang.org/x/time/rate"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
@@ -49,6 +50,8 @@ func newSessions(p Parts, c *cache) *Sessions {
 // SignInInput is what wx.login gave the phone.
 type SignInInput struct {
 	Code string `json:"code" minLength:"1" maxLength:"128" pattern:"^[0-9A-Za-z_-]+$" doc:"wx.login 的 code，五分钟内有效，只能用一次"`
+
+	Address string `json:"-"` // of the phone
 }
 
 // SignedIn is a new session. The token is shown this once.
@@ -62,11 +65,11 @@ type SignedIn struct {
 // SignIn opens a session for the WeChat user behind a wx.login code and ends
 // the user's earlier sessions. A used or old code is refused.
 func (s *Sessions) SignIn(ctx context.Context, in SignInInput) (*SignedIn, error) {
+	now := s.now()
 	openID, err := s.platform.SignIn(ctx, in.Code)
 	if err != nil {
-		return nil, platformRefusal(err, model.ErrBadLoginCode)
+		return nil, s.failed(ctx, in.Address, platformRefusal(err, model.ErrBadLoginCode))
 	}
-	now := s.now()
 	token := randomToken()
 	var ended []model.Session
 	out, err := inTx(ctx, s.db, func(tx *gorm.DB) (*SignedIn, error) {
@@ -87,12 +90,26 @@ func (s *Sessions) SignIn(ctx context.Context, in SignInInput) (*SignedIn, error
 				return nil, err
 			}
 		}
-		return out, audit(tx, now, account.ID, deref(account.MemberID), "sign_in", "account", account.ID, "ok", nil)
+		who := &model.Actor{AccountID: account.ID, MemberID: deref(account.MemberID), Address: in.Address}
+		return out, auditBy(tx, now, who, "sign_in", "account", account.ID, "ok", nil)
 	})
 	if err == nil {
 		s.forget(ctx, ended, now)
 	}
 	return out, err
+}
+
+// failed audits a sign-in that was refused, a few a minute from one address.
+// Who it was nobody knows.
+func (s *Sessions) failed(ctx context.Context, address string, err error) error {
+	var e *model.Error
+	if !errors.As(err, &e) || e.Kind == model.Unavailable || !s.pace.take("failed:"+address, rate.Every(time.Minute), refusalBurst) {
+		return err
+	}
+	if err := auditBy(s.db.WithContext(ctx), s.now(), &model.Actor{Address: address}, "sign_in", "account", 0, e.Code, nil); err != nil {
+		return err
+	}
+	return e
 }
 
 // accountOf finds or makes the account of a WeChat user and holds its row.

@@ -61,6 +61,12 @@ var housekeeping = []string{
 	"SELECT `id`,`changed_at` FROM `sessions`",
 	"SELECT DISTINCT `slot_id` FROM `slot_sign_ups`",
 	"SELECT `id` FROM `service_slots` WHERE waiting > 0",
+	"SELECT COALESCE(MAX(id), 0) FROM `audit_entries`",
+	"SELECT `id` FROM `audit_entries` WHERE id >",
+	"SELECT e.* FROM audit_entries e LEFT JOIN audit_seals",
+	"SELECT * FROM `audit_seals`",
+	"SELECT * FROM `audit_cuts`",
+	"INSERT INTO `audit_seals`",
 }
 
 func (m *meter) sql(statement string) {

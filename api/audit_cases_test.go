@@ -1,0 +1,105 @@
+package api_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"dangri/model"
+	"dangri/service"
+	"dangri/service/trial"
+)
+
+// Table M: privacy and audit.
+
+func (s *stage) entries(query string, args ...any) []model.AuditEntry {
+	s.t.Helper()
+	var rows []model.AuditEntry
+	if err := s.DB.Order("id").Find(&rows, append([]any{query}, args...)...).Error; err != nil {
+		s.t.Fatal(err)
+	}
+	return rows
+}
+
+func TestM10_SignInIsOnRecordWhetherItWorkedOrNotAndFromWhere(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		user := s.Stranger()
+		want(t, s.nobody().post("/v1/sessions", body{"code": user.LoginCode()}), 200, "ok")
+		for range 2 * 5 {
+			want(t, s.nobody().post("/v1/sessions", body{"code": "nobodys-code"}), 409, "bad_login_code")
+		}
+		good, bad := s.entries("action = 'sign_in' AND result = 'ok'"), s.entries("action = 'sign_in' AND result = 'bad_login_code'")
+		if len(good) != 1 || good[0].Address != "127.0.0.1" || good[0].AccountID == 0 {
+			t.Errorf("a sign-in left %+v", good)
+		}
+		if len(bad) != 5 || bad[0].Address != "127.0.0.1" || bad[0].AccountID != 0 {
+			t.Errorf("ten that failed left %+v, want the first five", bad)
+		}
+	})
+}
+
+func TestM10_EveryEntryOfARequestSaysFromWhere(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(2)
+		last := s.lastAudit()
+		want(t, m.phone(m.secretary).get("/v1/members/"+jsonText(m.members[0].ID)+"/phone"), 200, "ok")
+		want(t, m.phone(m.secretary).get(m.path(m.id, "/sheet.xlsx")), 200, "ok")
+		rows := s.entries("id > ?", last)
+		if len(rows) != 2 {
+			t.Fatalf("got %+v", rows)
+		}
+		for _, r := range rows {
+			if r.Address != "127.0.0.1" {
+				t.Errorf("%s came from %q", r.Action, r.Address)
+			}
+		}
+	})
+}
+
+func TestM13_WhatIsRefusedForLackOfRightIsOnRecordAndDoesNotFillIt(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(2)
+		snoop := m.phone(m.members[0])
+		path := "/v1/members/" + jsonText(m.members[1].ID) + "/phone"
+		last := s.lastAudit()
+		for range 40 {
+			want(t, snoop.get(path), 404, "not_found")
+		}
+		want(t, snoop.get(m.path(m.id, "/roster")), 403, "not_conductor")
+		want(t, snoop.post("/v1/check-ins", body{"code": "garbage", "nonce": nonce()}), 409, "code_invalid")
+		rows := s.entries("id > ? AND action = 'refused'", last)
+		if len(rows) != 6 {
+			t.Fatalf("41 refusals for lack of right and one other left %d entries, want 5 of the first operation and 1 of the second: %+v", len(rows), rows)
+		}
+		for i, r := range rows {
+			operation, code := "revealPhone", "not_found"
+			if i == 5 {
+				operation, code = "roster", "not_conductor"
+			}
+			if r.MemberID != m.members[0].ID || r.Result != code || !strings.Contains(r.Details, operation) || r.Address == "" {
+				t.Errorf("entry %d: %+v", i, r)
+			}
+		}
+	})
+}
+
+func TestM11_TheServiceWorksByTheReplicasAccountAlone(t *testing.T) {
+	onServer(t, func(t *testing.T, s *stage) {
+		db := s.AsReplica()
+		r := *s
+		r.url = listen(t, s.World, s.Replica(func(p *service.Parts) { p.DB, p.Settings.SealPeriod = db, 50*time.Millisecond }))
+		m := r.aMeeting(3)
+		want(t, m.scan(m.members[0], m.code().Code, nonce()), 200, "ok")
+		want(t, m.tick(m.members[1], model.Present), 200, "ok")
+		want(t, m.phone(m.secretary).get("/v1/members/"+jsonText(m.members[0].ID)+"/phone"), 200, "ok")
+		want(t, m.phone(m.members[0]).delete("/v1/sessions"), 200, "ok")
+		sealed := func() bool {
+			report, err := s.Audit.Verify(t.Context(), "")
+			return err == nil && report.Waiting == 0 && len(report.Problems) == 0 && report.Entries > 3
+		}
+		trial.Eventually(t, "its own sealer seals", sealed)
+		s.Clock.Advance(31 * time.Minute)
+		want(t, m.phone(m.secretary).post(m.path(m.id, "/closing"), nil), 200, "ok")
+		trial.Eventually(t, "its own sealer goes on", sealed)
+	}, func(p *service.Parts) { p.Settings.SealPeriod = time.Hour })
+}
