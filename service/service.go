@@ -117,7 +117,7 @@ func New(p Parts) *Services {
 	series := &Series{db: p.DB, activities: activities, settings: p.Settings, now: p.Now}
 	photos := &Photos{db: p.DB, files: p.Files, now: p.Now}
 	record := &Audit{db: p.DB, key: p.Keys.Index, period: cmp.Or(p.Settings.SealPeriod, sealPeriod), now: p.Now, log: p.Log}
-	signUps := &SignUps{db: p.DB, settings: p.Settings, now: p.Now}
+	signUps := newSignUps(p)
 	return &Services{
 		Sessions:      sessions,
 		Bindings:      &Bindings{db: p.DB, platform: p.Platform, sessions: sessions, seal: seal, limits: limits, settings: p.Settings, now: p.Now},
@@ -150,7 +150,7 @@ func New(p Parts) *Services {
 		Households:    &Households{db: p.DB, seal: seal, settings: p.Settings, now: p.Now},
 		Audit:         record,
 		Health:        &Health{db: p.DB, cache: cache},
-		run:           []func(context.Context) error{sessions.watchChanges, checkIns.commitArrivals, reminders.keepSending, signUps.tendLines, hourly(calendars.Extend), hourly(series.Extend), record.keepSealing},
+		run:           []func(context.Context) error{sessions.watchChanges, checkIns.commitArrivals, reminders.keepSending, signUps.commitSignUps, signUps.tendLines, hourly(calendars.Extend), hourly(series.Extend), record.keepSealing},
 		log:           p.Log,
 	}
 }

@@ -24,6 +24,11 @@ type SignUps struct {
 	db       *gorm.DB
 	settings Settings
 	now      func() time.Time
+	signings chan *signing
+}
+
+func newSignUps(p Parts) *SignUps {
+	return &SignUps{db: p.DB, settings: p.Settings, now: p.Now, signings: make(chan *signing, signingQueue)}
 }
 
 // SignUpInput is a member's wish for a slot.
@@ -69,9 +74,28 @@ func signedUp(tx *gorm.DB, u *model.SlotSignUp) (*SignedUp, error) {
 // wishes it a place in line. One member has one seat in a slot; signing up
 // again, or a retry, answers with what there is.
 func (s *SignUps) Create(ctx context.Context, actor *model.Actor, slotID uint64, in SignUpInput) (*SignedUp, error) {
+	g := &signing{wish: s.wish(actor.MemberID, actor.MemberID, slotID, in), done: make(chan signingOutcome, 1)}
+	select {
+	case s.signings <- g:
+	default:
+		return nil, model.ErrUnavailable
+	}
+	select {
+	case o := <-g.done:
+		if o.alone {
+			o.out, o.err = s.alone(ctx, g.wish)
+		}
+		faultPoint("before_reply")
+		return o.out, o.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// alone signs one member up by themselves, with a closer look at what decides.
+func (s *SignUps) alone(ctx context.Context, wish wish) (*SignedUp, error) {
 	db := s.db.WithContext(ctx)
-	wish := s.wish(actor.MemberID, actor.MemberID, slotID, in)
-	day, slot, refusal := openSlot(db, slotID)
+	day, slot, refusal := openSlot(db, wish.slotID)
 	if refusal == nil {
 		refusal = passing(day, slot, wish)
 	}
@@ -254,7 +278,8 @@ func (s *SignUps) request(tx *gorm.DB, day *model.ServiceDay, slot *model.Servic
 		Where("s.starts_at < ? AND s.ends_at > ?", slot.EndsAt, slot.StartsAt).Scan(&services).Error
 	if err == nil {
 		err = tx.Table("roster_entries r").Select("a.title, a.starts_at, a.ends_at").Joins("JOIN activities a ON a.id = r.activity_id").
-			Where("r.member_id = ? AND a.status = ? AND a.starts_at < ? AND a.ends_at > ?", memberID, model.Published, slot.EndsAt, slot.StartsAt).
+			Where("r.member_id = ? AND r.closes_at > ? AND a.status = ? AND a.starts_at < ? AND a.ends_at > ?",
+				memberID, slot.StartsAt.Add(-longestActivity), model.Published, slot.EndsAt, slot.StartsAt).
 			Scan(&meetings).Error
 	}
 	if err != nil {
