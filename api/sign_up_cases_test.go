@@ -638,7 +638,9 @@ func TestF19_WithATenthOfTheConnectionsResetSeatsAndRowsAgree(t *testing.T) {
 		n.everybody()
 		told, resets := n.comeAndGo(7)
 		taken, _ := n.counts()
-		if taken > 12 || taken != len(told) || resets < 10 {
+		// Of a try whose answer was lost, a later one may be refused before it
+		// is carried out: so there can be a seat more than people were told of.
+		if taken > 12 || taken < len(told) || resets < 10 {
 			t.Errorf("%d taken of 12, %d were told so; %d connections were reset", taken, len(told), resets)
 		}
 		for id := range told {

@@ -29,7 +29,19 @@ const (
 // signing is one sign-up on its way to the database.
 type signing struct {
 	wish
+	left <-chan struct{} // closed when the caller has hung up
 	done chan signingOutcome
+}
+
+// abandoned says whether the caller has hung up: they come again, and what
+// they are told then must not be overtaken by this one.
+func (g *signing) abandoned() bool {
+	select {
+	case <-g.left:
+		return true
+	default:
+		return false
+	}
 }
 
 // signingOutcome is the answer to a sign-up, or that it has to go alone.
@@ -114,6 +126,9 @@ func (s *SignUps) write(ctx context.Context, group []*signing, outcomes map[*sig
 		room[id] = o.slot.Capacity - o.slot.Taken
 	}
 	for _, g := range group {
+		if g.abandoned() {
+			continue
+		}
 		o := opened[g.slotID]
 		if o == nil {
 			refusals[g] = model.ErrSlotNotFound
@@ -334,7 +349,7 @@ func (s *SignUps) unhindered(tx *gorm.DB, group []*signing, opened map[uint64]*o
 	home := map[*signing]uint64{}
 	for _, g := range group {
 		slot := &opened[g.slotID].slot
-		hindered := slices.ContainsFunc(busy[g.memberID], func(u ownSignUp) bool { return u.answers(g.wish) || slot.Meets(u.StartsAt, u.EndsAt) })
+		hindered := g.abandoned() || slices.ContainsFunc(busy[g.memberID], func(u ownSignUp) bool { return u.answers(g.wish) || slot.Meets(u.StartsAt, u.EndsAt) })
 		for i := range memberships {
 			if m := &memberships[i]; m.MemberID == g.memberID && !hindered && m.Covers(model.DayOf(slot.StartsAt, s.settings.Zone)) {
 				home[g] = m.BranchID

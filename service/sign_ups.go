@@ -74,7 +74,7 @@ func signedUp(tx *gorm.DB, u *model.SlotSignUp) (*SignedUp, error) {
 // wishes it a place in line. One member has one seat in a slot; signing up
 // again, or a retry, answers with what there is.
 func (s *SignUps) Create(ctx context.Context, actor *model.Actor, slotID uint64, in SignUpInput) (*SignedUp, error) {
-	g := &signing{wish: s.wish(actor.MemberID, actor.MemberID, slotID, in), done: make(chan signingOutcome, 1)}
+	g := &signing{wish: s.wish(actor.MemberID, actor.MemberID, slotID, in), left: ctx.Done(), done: make(chan signingOutcome, 1)}
 	select {
 	case s.signings <- g:
 	default:
