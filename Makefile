@@ -2,7 +2,7 @@
 # ARGS is passed on: make test ARGS='-run CheckIn ./service'
 
 .DEFAULT_GOAL := help
-.PHONY: run test check lint format vuln secrets bench profile drill repeat fuzz docs help
+.PHONY: run test check lint format vuln secrets bench profile drill soak repeat fuzz docs help
 
 run: ## 演示并启动：生成示例数据，当面开一次主题党日，然后继续服务（只需要 Go）
 	@scripts/go.sh
@@ -29,7 +29,7 @@ vuln: bin/govulncheck
 secrets: bin/gitleaks
 	@bin/gitleaks git --no-banner --redact --log-level=warn --verbose
 
-bench: ## 基准测试：与这台机器的下限、常见写法比较（约四分钟；数据库每次提交都落盘）
+bench: ## 基准测试：与这台机器的下限、常见写法、PocketBase、gin-vue-admin 比较（约六分钟；ARGS=-growth 测规模变大以后）
 	@scripts/go.sh
 	@CGO_ENABLED=0 scripts/stores.sh --durable go run ./scripts/bench -json bin/bench.json $(ARGS)
 
@@ -41,6 +41,10 @@ profile: ## 签到期间处理器时间花在哪里
 drill: ## 演练：进程和存储被杀、网络出错，之后逐条对账（约十分钟）
 	@scripts/go.sh
 	@CGO_ENABLED=0 scripts/stores.sh --durable go run ./scripts/drill $(ARGS)
+
+soak: ## 长跑：二十分钟里每分钟出一次故障，看有没有偏差、内存涨不涨
+	@scripts/go.sh
+	@CGO_ENABLED=0 scripts/stores.sh --durable go run ./scripts/drill -long $(ARGS) R20
 
 repeat: ## 凡“只能一次”“不能超员”的测试，反复二十遍
 	@scripts/stores.sh --durable go test -count=20 -run='AtOnce|Race|Control' $(or $(ARGS),./...)

@@ -35,6 +35,7 @@ var drills = []struct {
 	{"R8", "逐个重启：没有一次签到失败", (*stage).rolling},
 	{"R9", "微信时好时坏、进程被杀、事件丢失：提醒一条不重，人人有结果", (*stage).reminders},
 	{"R13", "慢连接和大请求：别人照常签到", (*stage).hostile},
+	{"R19", "数据全部丢失：从备份恢复，一行不差，没人要重新登录", (*stage).restore},
 	{"R20", "一边签到一边随时出故障：没有偏差，内存不涨", (*stage).soak},
 	{"R14", "日志和 Redis 的键里没有令牌和个人信息", (*stage).secrets},
 }
@@ -77,7 +78,7 @@ func run(ctx context.Context, long bool, wanted []string) (ok bool, err error) {
 		return false, err
 	}
 	defer g.close()
-	failed := 0
+	passed, failed := 0, 0
 	for _, d := range drills {
 		if len(wanted) > 0 && !slices.Contains(wanted, d.id) {
 			continue
@@ -97,8 +98,9 @@ func run(ctx context.Context, long bool, wanted []string) (ok bool, err error) {
 			return false, err
 		}
 		fmt.Printf("%s: %d passed, %d failed（%.0f 秒；经过见 %s）\n\n", d.id, s.passed, s.failed, time.Since(s.history.start).Seconds(), path)
-		failed += s.failed
+		passed, failed = passed+s.passed, failed+s.failed
 	}
+	fmt.Printf("%d passed, %d failed\n", passed, failed)
 	return failed == 0, nil
 }
 
