@@ -206,6 +206,15 @@ var accessTable = []access{
 		r := g.recorded(l, false)
 		return call{path: g.path(r.activity, fmt.Sprint("/photos/", r.photo))}
 	}, [roles]int{401, 403, 403, 403, 200, 200, 200, 200, 404, 404, 404}, nil},
+	{"recordPaperSheet", false, func(g *ground, l *land, _ *caller) call {
+		r := g.recorded(l, false)
+		return call{path: g.path(r.activity, "/paper-sheets"), body: body{"photo_id": r.photo, "member_ids": []uint64{l.victim}, "nonce": nonce()}}
+	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"minutesPage", false, paper("/minutes.html", true), [roles]int{401, 403, 403, 403, 200, 200, 200, 200, 404, 404, 404}, nil},
+	{"meetingPack", false, paper("/pack.zip?paper_sheet=true", true), [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"attendanceRecord", false, person("/attendance-record"), [roles]int{401, 403, 404, 404, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"attendanceRecordWorkbook", false, person("/attendance-record.xlsx"), [roles]int{401, 403, 404, 404, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"attendanceRecordPage", false, person("/attendance-record.html"), [roles]int{401, 403, 404, 404, 200, 200, 403, 200, 404, 404, 404}, nil},
 
 	{"subscriptionRequests", true, to("/v1/subscription-requests?purpose=activity"), [roles]int{401, 403, 200, 200, 200, 200, 200, 200, 200, 200, 200}, nil},
 	{"reportConsents", false, func(g *ground, l *land, _ *caller) call {

@@ -742,6 +742,8 @@ func (c *crowd) known(rt *rapid.T, op, name string) any {
 			return c.Clock.Now().Add(24*time.Hour + time.Duration(rapid.IntRange(0, 60).Draw(rt, name))*time.Minute)
 		}
 		return c.Clock.Now().Add(time.Duration(rapid.IntRange(-20, 120).Draw(rt, name)) * time.Minute)
+	case "arrived_at":
+		return c.Clock.Now().Add(-time.Duration(rapid.IntRange(0, 30).Draw(rt, name)) * time.Minute)
 	case "ends_at":
 		if strings.HasSuffix(op, "ServiceDay") {
 			return c.Clock.Now().Add(26*time.Hour + time.Duration(rapid.IntRange(0, 60).Draw(rt, name))*time.Minute)

@@ -46,6 +46,7 @@ func routes(r *router) {
 
 	route(r, "GET", "/v1/activities/{activity_id}/minutes", "showMinutes", "会议记录", member(r, showMinutes(s)))
 	route(r, "PUT", "/v1/activities/{activity_id}/minutes", "recordMinutes", "写、改会议记录", member(r, recordMinutes(s)))
+	file(r, "/v1/activities/{activity_id}/minutes.html", "minutesPage", "会议记录（打印页）", html, member(r, minutesPage(s)))
 	route(r, "POST", "/v1/activities/{activity_id}/minutes/signature", "signMinutes", "书记在会议记录上签字", member(r, signMinutes(s)))
 	route(r, "GET", "/v1/activities/{activity_id}/votes", "listVotes", "表决", member(r, listVotes(s)))
 	route(r, "POST", "/v1/activities/{activity_id}/votes", "recordVote", "登记表决的票数", member(r, recordVote(s)))
@@ -53,6 +54,8 @@ func routes(r *router) {
 	route(r, "GET", "/v1/activities/{activity_id}/photos", "listPhotos", "会议的照片", member(r, listPhotos(s)))
 	photo(r, "/v1/activities/{activity_id}/photos", "attachPhoto", "上传照片：纸质签到表或会场", member(r, attachPhoto(s)))
 	file(r, "/v1/activities/{activity_id}/photos/{photo_id}", "readPhoto", "看照片（纸质签到表留痕）", jpeg, member(r, readPhoto(s)))
+	route(r, "POST", "/v1/activities/{activity_id}/paper-sheets", "recordPaperSheet", "按纸质签到表登记", member(r, recordPaperSheet(s)))
+	file(r, "/v1/activities/{activity_id}/pack.zip", "meetingPack", "上传山东e支部的资料包", archive, member(r, meetingPack(s)))
 
 	route(r, "GET", "/v1/subscription-requests", "subscriptionRequests", "这次点击该请用户订阅哪些消息", member(r, subscriptionRequests(s)))
 	route(r, "POST", "/v1/consents", "reportConsents", "上报用户订阅的结果", member(r, reportConsents(s)))
@@ -72,6 +75,9 @@ func routes(r *router) {
 	route(r, "DELETE", "/v1/members/{member_id}/binding", "unbindMember", "解除微信绑定", member(r, unbindMember(s)))
 	route(r, "POST", "/v1/members/{member_id}/transfer", "transferMember", "转接组织关系", member(r, transferMember(s)))
 	route(r, "DELETE", "/v1/members/{member_id}/membership", "endMembership", "离开本支部", member(r, endMembership(s)))
+	route(r, "GET", "/v1/members/{member_id}/attendance-record", "attendanceRecord", "参加组织生活证明", member(r, attendanceRecord(s)))
+	file(r, "/v1/members/{member_id}/attendance-record.xlsx", "attendanceRecordWorkbook", "参加组织生活证明（Excel）", xlsx, member(r, attendanceRecordWorkbook(s)))
+	file(r, "/v1/members/{member_id}/attendance-record.html", "attendanceRecordPage", "参加组织生活证明（打印页）", html, member(r, attendanceRecordPage(s)))
 	route(r, "POST", "/v1/posts", "grantPost", "任职", member(r, grantPost(s)))
 	route(r, "DELETE", "/v1/posts/{post_id}", "endPost", "免职", member(r, endPost(s)))
 

@@ -82,6 +82,8 @@ type Services struct {
 	Minutes       *Minutes
 	Votes         *Votes
 	Photos        *Photos
+	PaperSheets   *PaperSheets
+	Papers        *Papers
 	Home          *Home
 	Consents      *Consents
 	Reminders     *Reminders
@@ -115,6 +117,7 @@ func New(p Parts) *Services {
 	calendars := &Calendars{db: p.DB, settings: p.Settings, now: p.Now}
 	activities := &Activities{db: p.DB, platform: p.Platform, boards: boards, settings: p.Settings, now: p.Now}
 	series := &Series{db: p.DB, activities: activities, settings: p.Settings, now: p.Now}
+	sheets := &Sheets{db: p.DB, settings: p.Settings, now: p.Now}
 	photos := &Photos{db: p.DB, files: p.Files, now: p.Now}
 	record := &Audit{db: p.DB, key: p.Keys.Index, period: cmp.Or(p.Settings.SealPeriod, sealPeriod), now: p.Now, log: p.Log}
 	signUps := newSignUps(p)
@@ -132,10 +135,12 @@ func New(p Parts) *Services {
 		Meetings:      &Meetings{db: p.DB, codes: codes, boards: boards, url: p.Settings.PublicURL, now: p.Now},
 		Corrections:   &Corrections{db: p.DB, boards: boards, settings: p.Settings, now: p.Now},
 		Boards:        boards,
-		Sheets:        &Sheets{db: p.DB, settings: p.Settings, now: p.Now},
+		Sheets:        sheets,
 		Minutes:       &Minutes{db: p.DB, now: p.Now},
 		Votes:         &Votes{db: p.DB, now: p.Now},
 		Photos:        photos,
+		PaperSheets:   &PaperSheets{db: p.DB, boards: boards, settings: p.Settings, now: p.Now},
+		Papers:        &Papers{db: p.DB, photos: photos, sheets: sheets, settings: p.Settings, now: p.Now},
 		Home:          &Home{db: p.DB, settings: p.Settings, now: p.Now},
 		Consents:      &Consents{db: p.DB, catalogue: p.Settings.Catalogue, limits: limits, now: p.Now},
 		Reminders:     reminders,

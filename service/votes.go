@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -94,7 +95,7 @@ func (s *Votes) Record(ctx context.Context, actor *model.Actor, activityID uint6
 		if err := a.Record(now); err != nil {
 			return nil, err
 		}
-		seats, err := seatsOf(tx, activityID)
+		seats, err := votersOf(tx, a)
 		if err != nil {
 			return nil, err
 		}
@@ -129,6 +130,21 @@ func (s *Votes) Record(ctx context.Context, actor *model.Actor, activityID uint6
 		return view, err
 	}
 	return firstVote(s.db.WithContext(ctx), activityID, once)
+}
+
+// votersOf is the seats of those among whom a meeting votes: where branches meet
+// together, each decides for itself, and this is the host's.
+func votersOf(tx *gorm.DB, a *model.Activity) ([]seat, error) {
+	line, err := lineOf(tx, a.OrganisationID)
+	if err != nil {
+		return nil, err
+	}
+	all, err := sidesOf(tx, a, line)
+	if err != nil {
+		return nil, err
+	}
+	seats, err := seatsOf(tx, a.ID)
+	return slices.DeleteFunc(seats, func(s seat) bool { return all.of(s.branch()).partner != 0 }), err
 }
 
 // firstVote is the vote that an earlier try with the nonce recorded, or nil.

@@ -1,0 +1,70 @@
+package api
+
+import (
+	"context"
+	_ "embed"
+	"html/template"
+
+	"dangri/model"
+	"dangri/service"
+)
+
+type paperSheetRequest struct {
+	OfActivity
+	Body service.PaperSheetInput
+}
+
+func recordPaperSheet(s *service.Services) useCase[paperSheetRequest, *service.PaperSheetReport] {
+	return func(ctx context.Context, actor *model.Actor, r *paperSheetRequest) (*service.PaperSheetReport, error) {
+		return s.PaperSheets.Record(ctx, actor, r.ActivityID, r.Body)
+	}
+}
+
+//go:embed pages/minutes.html
+var minutesSource string
+
+var minutesTemplate = template.Must(template.New("minutes").Parse(minutesSource))
+
+func minutesPage(s *service.Services) useCase[showMinutesRequest, []byte] {
+	return func(ctx context.Context, actor *model.Actor, r *showMinutesRequest) ([]byte, error) {
+		return drawn(minutesTemplate)(s.Papers.Minutes(ctx, actor, r.ActivityID, r.Version))
+	}
+}
+
+type packRequest struct {
+	OfActivity
+	PaperSheet bool `query:"paper_sheet" doc:"连同纸质签到表的照片；上面有签名，不给就不附"`
+}
+
+func meetingPack(s *service.Services) useCase[packRequest, []byte] {
+	return func(ctx context.Context, actor *model.Actor, r *packRequest) ([]byte, error) {
+		return s.Papers.Pack(ctx, actor, r.ActivityID, r.PaperSheet)
+	}
+}
+
+func attendanceRecord(s *service.Services) useCase[recordOfMember, *service.AttendanceRecord] {
+	return func(ctx context.Context, actor *model.Actor, r *recordOfMember) (*service.AttendanceRecord, error) {
+		return s.Papers.Attendance(ctx, actor, r.MemberID, r.Year)
+	}
+}
+
+//go:embed pages/attendance.html
+var attendanceSource string
+
+var attendanceTemplate = template.Must(template.New("attendance").Parse(attendanceSource))
+
+func attendanceRecordPage(s *service.Services) useCase[recordOfMember, []byte] {
+	return func(ctx context.Context, actor *model.Actor, r *recordOfMember) ([]byte, error) {
+		return drawn(attendanceTemplate)(s.Papers.Attendance(ctx, actor, r.MemberID, r.Year))
+	}
+}
+
+func attendanceRecordWorkbook(s *service.Services) useCase[recordOfMember, []byte] {
+	return func(ctx context.Context, actor *model.Actor, r *recordOfMember) ([]byte, error) {
+		record, err := s.Papers.Attendance(ctx, actor, r.MemberID, r.Year)
+		if err != nil {
+			return nil, err
+		}
+		return written(record)
+	}
+}
