@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -192,7 +193,8 @@ func (a *app) serve(ctx context.Context, ready func(address string)) error {
 	if err != nil {
 		return err
 	}
-	handler, err := api.New(api.Config{Services: a.services, Log: a.log, Metrics: a.metrics, Now: a.now, TrustedProxies: proxies, Pushes: pushes})
+	stopping := make(chan struct{})
+	handler, err := api.New(api.Config{Services: a.services, Log: a.log, Metrics: a.metrics, Now: a.now, TrustedProxies: proxies, Pushes: pushes, Stopping: stopping})
 	if err != nil {
 		return err
 	}
@@ -208,6 +210,7 @@ func (a *app) serve(ctx context.Context, ready func(address string)) error {
 	running.Go(func() error { return a.watchQuota(background) })
 
 	public := api.NewServer(handler, a.log)
+	public.RegisterOnShutdown(sync.OnceFunc(func() { close(stopping) })) // streams do not end by themselves
 	private := api.NewServer(promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{}), a.log)
 	work, ctx := errgroup.WithContext(ctx)
 	work.Go(func() error { return untilClosed(public.Serve(listener)) })

@@ -176,6 +176,8 @@ var accessTable = []access{
 	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
 	{"roster", false, activity(model.Published, "/roster"), [roles]int{401, 403, 403, 403, 200, 200, 200, 200, 404, 404, 404}, nil},
 	{"board", false, activity(model.Published, "/board"), [roles]int{401, 403, 403, 403, 200, 200, 200, 200, 404, 404, 404}, nil},
+	{"boardStream", false, activity(model.Published, "/board/stream"), [roles]int{401, 403, 403, 403, 200, 200, 200, 200, 404, 404, 404}, nil},
+	{"showScreen", false, activity(model.Published, "/screens"), [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
 	{"closeActivity", false, activity(model.Published, "/closing"), [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
 	{"attendanceSheet", false, activity(model.Closed, "/sheet"), [roles]int{401, 403, 403, 403, 200, 200, 200, 200, 404, 404, 404}, nil},
 	{"attendanceSheetWorkbook", false, activity(model.Closed, "/sheet.xlsx"), [roles]int{401, 403, 403, 403, 200, 200, 200, 200, 404, 404, 404}, nil},

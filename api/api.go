@@ -35,6 +35,10 @@ type Config struct {
 	// Pushes answers what the platform reports, which proves by itself where it
 	// comes from; nil where nothing is reported.
 	Pushes http.Handler
+
+	// Stopping is closed when the server shuts down: streams end then. Nil: they
+	// end with their connections.
+	Stopping <-chan struct{}
 }
 
 // PushPath is where the platform reports to.
@@ -59,14 +63,19 @@ func New(c Config) (http.Handler, error) {
 		engine.GET(PushPath, gin.WrapH(c.Pushes))
 		engine.POST(PushPath, gin.WrapH(c.Pushes))
 	}
-	Describe(engine, c.Services, c.Log)
-	// Order: headers for every answer, then compression, then ETags of what is inside.
-	return headers(c.Now, gzhttp.GzipHandler(etags(engine))), nil
+	describe(engine, &router{services: c.Services, log: c.Log, stopping: c.Stopping})
+	// Order: headers for every answer, then compression, then ETags of what is
+	// inside. A stream has neither: both would hold it back.
+	return headers(c.Now, streams(engine, gzhttp.GzipHandler(etags(engine)))), nil
 }
 
 // Describe registers the API on the engine and returns it with its OpenAPI
 // document. Services may be nil when only the document is wanted.
 func Describe(engine *gin.Engine, s *service.Services, log *slog.Logger) huma.API {
+	return describe(engine, &router{services: s, log: log})
+}
+
+func describe(engine *gin.Engine, r *router) huma.API {
 	config := huma.DefaultConfig("党日 API", "1")
 	config.Info.Description = "党支部组织生活：活动、签到、统计与签到表。所有时间都是带时区的 RFC 3339；每个回答的 Server-Time 头是服务器时间。" +
 		"拒绝都是 application/problem+json，其中 code 稳定、供程序判断，detail 是可以直接给用户看的话。"
@@ -78,7 +87,8 @@ func Describe(engine *gin.Engine, s *service.Services, log *slog.Logger) huma.AP
 	}
 	a := humagin.New(engine, config)
 	a.UseMiddleware(rememberRequest)
-	routes(&router{api: a, services: s, log: log})
+	r.api = a
+	routes(r)
 	return a
 }
 
@@ -87,6 +97,7 @@ type router struct {
 	api      huma.API
 	services *service.Services
 	log      *slog.Logger
+	stopping <-chan struct{}
 	filing   sync.Map // the sessions for which a file is being made
 }
 

@@ -206,7 +206,7 @@ const (
 func newCrowd(t *testing.T, d *document, seen *sightings) *crowd {
 	t.Helper()
 	w := trial.New(t, trial.SQLite)
-	c := &crowd{stage: &stage{World: w, t: t}, t: t, doc: d, seen: seen, handler: handler(t, w, w.Services),
+	c := &crowd{stage: &stage{World: w, t: t}, t: t, doc: d, seen: seen, handler: handler(t, w, w.Services, stopped),
 		roles: map[string][]*phone{}, owner: map[*phone]*trial.Person{}, cursors: []string{"", "MA"}, ids: map[string][]uint64{}, signedUp: map[uint64]*phone{}}
 	branch, other, district := c.Branch("第一党支部"), c.Branch("第二党支部"), c.District()
 	group := c.Group(branch, "第一党小组")

@@ -14,11 +14,14 @@ import (
 //go:embed pages/scan.html
 var scanPage []byte
 
+//go:embed pages/screen.html
+var screenPage []byte
+
 //go:embed pages/index.html
 var indexPage []byte
 
-// pages are what a browser sees: the front page, the documentation and the
-// landing page of a code scanned outside WeChat. Nothing is loaded from elsewhere.
+// pages are what a browser sees: the front page, the documentation, the big
+// screen and the landing page of a code scanned outside WeChat. Nothing is loaded from elsewhere.
 func pages(engine *gin.Engine) {
 	page := func(body []byte) gin.HandlerFunc {
 		return func(g *gin.Context) { g.Data(http.StatusOK, html, body) }
@@ -26,6 +29,7 @@ func pages(engine *gin.Engine) {
 	engine.GET("/", page(indexPage))
 	engine.GET("/c/:code", page(scanPage))
 	engine.GET("/s/:code", page(scanPage))
+	engine.GET("/screen", page(screenPage))
 	engine.GET("/favicon.ico", func(g *gin.Context) { g.Status(http.StatusNoContent) })
 	docs := v5emb.NewHandlerWithConfig(swgui.Config{Title: "党日 API", SwaggerJSON: "/openapi.json", BasePath: "/docs/", HideCurl: true})
 	engine.GET("/docs/*any", gin.WrapH(docs))

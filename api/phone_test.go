@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -53,16 +54,27 @@ func listen(t *testing.T, w *trial.World, s *service.Services) string {
 	t.Helper()
 	log := slog.New(slog.NewJSONHandler(w.Log, nil))
 	server := httptest.NewUnstartedServer(nil)
-	server.Config = api.NewServer(handler(t, w, s), log)
+	stopping := make(chan struct{})
+	server.Config = api.NewServer(handler(t, w, s, stopping), log)
 	server.Start()
-	t.Cleanup(server.Close)
+	t.Cleanup(func() {
+		close(stopping)
+		server.Close()
+	})
 	return server.URL
 }
 
+// stopped is the sign that no stream is to go on.
+var stopped = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
 // handler is the real router over use cases.
-func handler(t *testing.T, w *trial.World, s *service.Services) http.Handler {
+func handler(t *testing.T, w *trial.World, s *service.Services, stopping <-chan struct{}) http.Handler {
 	t.Helper()
-	h, err := api.New(api.Config{Services: s, Now: w.Clock.Now, Log: slog.New(slog.NewJSONHandler(w.Log, nil))})
+	h, err := api.New(api.Config{Services: s, Now: w.Clock.Now, Log: slog.New(slog.NewJSONHandler(w.Log, nil)), Stopping: stopping})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,6 +174,10 @@ func (p *phone) try(ctx context.Context, method, path string, body any, headers 
 		return nil, err
 	}
 	defer response.Body.Close()
+	if strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream") { // which goes on: the first event is the answer
+		first, err := readEvent(bufio.NewReader(response.Body))
+		return &reply{response.StatusCode, response.Header, []byte(first.name + " " + first.data)}, err
+	}
 	content, err := io.ReadAll(response.Body)
 	return &reply{response.StatusCode, response.Header, content}, err
 }

@@ -39,6 +39,8 @@ func routes(r *router) {
 	route(r, "POST", "/v1/activities/{activity_id}/exemptions", "exemptMember", "经批准不计入应到", member(r, exemptMember(s)))
 	route(r, "GET", "/v1/activities/{activity_id}/roster", "roster", "名单与到会情况", member(r, roster(s)))
 	route(r, "GET", "/v1/activities/{activity_id}/board", "board", "会场统计", resolving(board(s)))
+	stream(r, "/v1/activities/{activity_id}/board/stream", "boardStream", "会场统计（实时）", boardStream(s))
+	route(r, "POST", "/v1/activities/{activity_id}/screens", "showScreen", "打开会场大屏幕的网址", member(r, showScreen(s)))
 	route(r, "POST", "/v1/activities/{activity_id}/closing", "closeActivity", "结束会议", member(r, closeActivity(s)))
 	route(r, "GET", "/v1/activities/{activity_id}/sheet", "attendanceSheet", "签到表", member(r, attendanceSheet(s)))
 	file(r, "/v1/activities/{activity_id}/sheet.xlsx", "attendanceSheetWorkbook", "签到表（Excel）", xlsx, member(r, attendanceSheetWorkbook(s)))

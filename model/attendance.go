@@ -20,6 +20,7 @@ var (
 	ErrMarkedAbsent     = &Error{Kind: Conflict, Code: "marked_absent", Message: "书记已将您登记为未到会，请联系书记更正"}
 	ErrCheckInNotFound  = &Error{Kind: NotFound, Code: "check_in_not_found", Message: "没有这条签到记录，请刷新后再试"}
 	ErrNotCheckIn       = &Error{Kind: Conflict, Code: "not_a_check_in", Message: "这条记录不是签到，要改请用“更正”"}
+	ErrScreenPass       = &Error{Kind: Unauthenticated, Code: "screen_pass", Message: "大屏幕的网址已失效，请书记在手机上重新打开大屏幕"}
 	ErrMemberCode       = &Error{Kind: Conflict, Code: "member_code_invalid", Message: "党员码无效或已过期，请让对方刷新后再出示"}
 )
 

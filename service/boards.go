@@ -71,6 +71,7 @@ type boardCopy struct {
 	Announced bool        `json:"announced"`
 	Board     Board       `json:"board"`
 	Sides     []boardSide `json:"sides,omitempty"` // of a joint meeting, the host's first
+	Screen    screenFacts `json:"screen"`
 }
 
 // boardSide is the board of one side of a joint meeting.
@@ -113,9 +114,24 @@ func (s *Boards) Show(ctx context.Context, token string, id, branchID uint64) (*
 			return nil, err
 		}
 	}
+	return s.allowed(ctx, actor, c, branchID)
+}
+
+// current is the board's copy if it is warm, else a new one.
+func (s *Boards) current(ctx context.Context, id uint64, version string, marked bool) (*boardCopy, error) {
+	if !marked {
+		if c := s.warm(s.cache.get(ctx, boardKey(id))[0], version); c != nil {
+			return c, nil
+		}
+	}
+	return s.make(ctx, id, version)
+}
+
+// allowed is the board of the part that the actor asks for, or why not.
+func (s *Boards) allowed(ctx context.Context, actor *model.Actor, c *boardCopy, branchID uint64) (*Board, error) {
 	b, err := s.pick(ctx, actor, c, branchID)
 	if err != nil { // who may not see the activity at all hears of nothing else
-		if _, _, _, err := seen(s.db.WithContext(ctx), actor, id); err != nil {
+		if _, _, _, err := seen(s.db.WithContext(ctx), actor, c.Board.ActivityID); err != nil {
 			return nil, err
 		}
 	}
@@ -217,7 +233,8 @@ func (s *Boards) count(ctx context.Context, id, branchID uint64) (*boardCopy, er
 	if branchID != 0 {
 		seats = slices.DeleteFunc(seats, func(s seat) bool { return s.branch() != branchID })
 	}
-	c := &boardCopy{MadeAt: madeAt, Line: line, Announced: a.Announced(), Board: drawBoard(a, seats)}
+	c := &boardCopy{MadeAt: madeAt, Line: line, Announced: a.Announced(), Board: drawBoard(a, seats),
+		Screen: screenFacts{a.ShowNames, a.CodeEpoch, a.ScreenEpoch, a.Place.Name, a.StartsAt, a.EndsAt, a.OpensAt, a.ClosesAt}}
 	if len(all) == 1 {
 		return c, nil
 	}

@@ -139,6 +139,11 @@ func (c codes) read(purpose, code string, count int) ([]uint64, bool) {
 	if !ok || len(code) > 64 || !hmac.Equal([]byte(sign), []byte(mac(c.key, purpose, body)[:macSize])) {
 		return nil, false
 	}
+	return split36(body, count)
+}
+
+// split36 is the numbers that join36 joined.
+func split36(body string, count int) ([]uint64, bool) {
 	parts := strings.Split(body, ".")
 	if len(parts) != count {
 		return nil, false

@@ -81,6 +81,7 @@ func (s *Meetings) NewCode(ctx context.Context, actor *model.Actor, id uint64) (
 	if err != nil {
 		return nil, err
 	}
+	s.boards.changed(ctx, id) // big screens show the new code, or are dead
 	return s.screen(a), nil
 }
 

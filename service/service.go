@@ -78,6 +78,7 @@ type Services struct {
 	Meetings      *Meetings
 	Corrections   *Corrections
 	Boards        *Boards
+	Screens       *Screens
 	Sheets        *Sheets
 	Minutes       *Minutes
 	Votes         *Votes
@@ -135,6 +136,7 @@ func New(p Parts) *Services {
 		Meetings:      &Meetings{db: p.DB, codes: codes, boards: boards, url: p.Settings.PublicURL, now: p.Now},
 		Corrections:   &Corrections{db: p.DB, boards: boards, settings: p.Settings, now: p.Now},
 		Boards:        boards,
+		Screens:       newScreens(p, codes, boards),
 		Sheets:        sheets,
 		Minutes:       &Minutes{db: p.DB, now: p.Now},
 		Votes:         &Votes{db: p.DB, now: p.Now},
