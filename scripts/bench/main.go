@@ -104,6 +104,9 @@ func compare(ctx context.Context, p plan, dir string) (*report, error) {
 	if err == nil && p.rate > 0 {
 		report.Paced, err = b.paced(ctx)
 	}
+	if err == nil && p.wants("slots") && p.wants("home") {
+		report.Listing, err = b.listing(ctx)
+	}
 	return report, err
 }
 
@@ -118,6 +121,8 @@ type bench struct {
 	embedded *bench       // the product on the stores inside its process, with a town of its own
 	peers    map[string]*peer
 	opponent map[string]*rig.Process
+	listed   bool // the slots that are looked through are there
+	served   int  // how often everybody has signed up
 	closers  []func()
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
@@ -52,13 +53,13 @@ func (b *bench) paced(ctx context.Context) (*paced, error) {
 		return nil, err
 	}
 	pace, lasting := vegeta.Rate{Freq: b.rate, Per: time.Second}, min(pacedFor, time.Duration(len(people))*time.Second/time.Duration(b.rate))
-	next := 0
-	targeter := func(t *vegeta.Target) error { // asked by one goroutine
-		if next == len(people) {
+	var next atomic.Int64
+	targeter := func(t *vegeta.Target) error { // asked by many at once
+		n := int(next.Add(1)) - 1
+		if n >= len(people) {
 			return vegeta.ErrNoTargets
 		}
-		i := people[next]
-		next++
+		i := people[n]
 		t.Method, t.URL, t.Body = "POST", "http://"+b.product.Address+"/v1/check-ins", codes.Body(i, fmt.Sprintf("paced-%d-%d", m.Activity(i), i))
 		t.Header = map[string][]string{"Authorization": {"Bearer " + b.town.Token(i)}, "Content-Type": {"application/json"}}
 		return nil

@@ -21,8 +21,10 @@ type report struct {
 	Ratios map[string]float64 `json:"ratios"`
 	Paced  *paced             `json:"paced,omitempty"`
 	Growth []grown            `json:"growth,omitempty"`
-	Passed int                `json:"passed"`
-	Failed int                `json:"failed"`
+
+	Listing []listing `json:"listing,omitempty"`
+	Passed  int       `json:"passed"`
+	Failed  int       `json:"failed"`
 }
 
 // verdict counts what was promised and says whether it was kept.
@@ -49,10 +51,13 @@ var ratios = []struct {
 	{"checkin_vs_session", "checkin", "session", 0.5},
 	{"board_vs_session", "board", "session", 0.9},
 	{"home_vs_session", "home", "session", 0.4},
+	{"signup_vs_floor", "signup", "floor", 0.7},
 	{"session_vs_beside", "session", "session'", 1},
 	{"board_vs_beside", "board", "board'", 1},
 	{"home_vs_beside", "home", "home'", 1},
 	{"checkin_vs_beside", "checkin", "checkin'", 1},
+	{"slots_vs_beside", "slots", "slots'", 1},
+	{"signup_vs_beside", "signup", "signup'", 1},
 }
 
 func (r *report) print(to io.Writer) {
@@ -88,6 +93,7 @@ func (r *report) print(to io.Writer) {
 			fmt.Fprintf(to, "%s memory %d MB：%d 人在线，%d 人签到（目标 %d）\n", r.verdict(p.RSS <= mostMemory), p.RSS/1e6, p.Sessions, p.Answers, int64(mostMemory/1e6))
 		}
 	}
+	r.printListing(to)
 	r.printGrowth(to)
 	fmt.Fprintf(to, "%d passed, %d failed\n", r.Passed, r.Failed)
 }

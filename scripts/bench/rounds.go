@@ -66,7 +66,9 @@ func (b *bench) contestants() []contestant {
 			contestant{name: "session" + mark, process: process, prepare: func() (load, error) { return b.reads(process, "/v1/me/code") }},
 			contestant{name: "board" + mark, process: process, prepare: func() (load, error) { return b.boards(process) }},
 			contestant{name: "home" + mark, process: process, prepare: func() (load, error) { return b.reads(process, "/v1/home") }},
-			contestant{name: "checkin" + mark, process: process, prepare: func() (load, error) { return b.checkIns(process) }})
+			contestant{name: "checkin" + mark, process: process, prepare: func() (load, error) { return b.checkIns(process) }},
+			contestant{name: "slots" + mark, process: process, prepare: func() (load, error) { return b.listings(process) }},
+			contestant{name: "signup" + mark, process: process, prepare: func() (load, error) { return b.signUps(process) }})
 	}
 	add("", b.product)
 	all = append(all, contestant{name: "checkin2", process: b.product, second: b.second, prepare: func() (load, error) { return b.checkIns(b.product) }})
