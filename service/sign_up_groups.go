@@ -168,7 +168,7 @@ func (s *SignUps) write(ctx context.Context, group []*signing, outcomes map[*sig
 		for _, g := range plain {
 			outcomes[g] = signingOutcome{err: err}
 		}
-		return nil //nolint:nilerr // it is the outcome of those alone
+		return nil // it is the outcome of those alone
 	}
 	for g, out := range seated {
 		outcomes[g] = signingOutcome{out: out}
