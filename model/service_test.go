@@ -312,6 +312,13 @@ func TestWhereAFixedServiceDayGoesRoundAHoliday(t *testing.T) {
 			t.Errorf("%s %s goes to %q, want %q", c.shift, c.day, got, c.want)
 		}
 	}
+	until := func(last Day) func(Day) bool { return func(d Day) bool { return d <= last } }
+	if got := ShiftLater.Place("2026-05-04", until("2026-06-03")); got != "2026-06-04" { // 31 days on
+		t.Errorf("31 days on it goes to %q", got)
+	}
+	if got := ShiftLater.Place("2026-05-04", until("2026-06-04")); got != "" {
+		t.Errorf("32 days on it goes to %q", got)
+	}
 	if got := ShiftLater.Place("2026-05-01", func(Day) bool { return true }); got != "" {
 		t.Errorf("where no day fits it goes to %q", got)
 	}
