@@ -48,15 +48,15 @@ func TestC6_AProcessInAnotherZoneGivesTheSameAnswersOverMidnight(t *testing.T) {
 	if os.Getenv("DANGRI_TEST_ZONE") != "" { // the process in that zone
 		w := trial.New(t, trial.SQLite)
 		for _, line := range overMidnight(&stage{World: w, t: t, url: listen(t, w, w.Services)}) {
-			fmt.Println(zoneMark + line)
+			_, _ = fmt.Fprintln(os.Stdout, zoneMark+line)
 		}
-		fmt.Println(zoneMark + "offset " + time.Unix(0, 0).Format("-0700"))
+		_, _ = fmt.Fprintln(os.Stdout, zoneMark+"offset "+time.Unix(0, 0).Format("-0700"))
 		return
 	}
 	t.Parallel()
 	answers := map[string]string{}
 	for zone, offset := range map[string]string{"UTC": "+0000", "Asia/Shanghai": "+0800", "America/Los_Angeles": "-0800"} {
-		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.count=1") //nolint:gosec // this very test
+		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.count=1")
 		child.Env = append(os.Environ(), "TZ="+zone, "DANGRI_TEST_ZONE="+zone)
 		out, err := child.CombinedOutput()
 		if err != nil {

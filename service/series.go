@@ -323,12 +323,12 @@ func (s *Series) follow(tx *gorm.DB, actor *model.Actor, id uint64, later bool, 
 	if err != nil {
 		return nil, err
 	}
-	err = current.Allow(model.Draft, model.Published)
+	refusal := current.Allow(model.Draft, model.Published)
 	switch {
-	case later && (err != nil || current.Detached || current.StartedAt(now)):
+	case later && (refusal != nil || current.Detached || current.StartedAt(now)):
 		return nil, nil
-	case err != nil:
-		return nil, err
+	case refusal != nil:
+		return nil, refusal
 	case !later && current.Version != in.Version:
 		return nil, model.ErrChangedMeantime.With("version", current.Version)
 	}
