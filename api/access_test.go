@@ -1188,7 +1188,7 @@ func (g *ground) everyPath(all map[string]operation) []string {
 	numbers := map[string][]uint64{}
 	for name, table := range map[string]string{"activity_id": "activities", "organisation_id": "organisations", "member_id": "members", "post_id": "posts",
 		"registration_id": "community_registrations", "service_day_id": "service_days", "slot_id": "service_slots", "sign_up_id": "slot_sign_ups",
-		"pairing_id": "household_pairings"} {
+		"pairing_id": "household_pairings", "photo_id": "photos", "vote_id": "votes"} {
 		var ids []uint64
 		if err := g.DB.Table(table).Pluck("id", &ids).Error; err != nil {
 			g.t.Fatal(err)
