@@ -148,6 +148,28 @@ var accessTable = []access{
 		return call{path: g.path(g.activity(l, model.Published), "/attendances"),
 			body: body{"member_id": l.victim, "status": "present", "reason": "代记" + l.canary, "nonce": nonce()}}
 	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"checkOut", false, func(g *ground, l *land, _ *caller) call {
+		c := g.code(l)
+		g.leaving(c.ActivityID, l)
+		return call{path: "/v1/check-outs", body: body{"code": c.Code, "nonce": nonce()}}
+	}, [roles]int{401, 403, 200, 200, 200, 200, 409, 409, 409, 409, 409}, nil},
+	{"checkOut/digits", false, func(g *ground, l *land, _ *caller) call {
+		c := g.code(l)
+		g.leaving(c.ActivityID, l)
+		return call{path: "/v1/check-outs", body: body{"digits": c.Digits, "activity_id": c.ActivityID, "nonce": nonce()}}
+	}, [roles]int{401, 403, 200, 200, 200, 200, 404, 404, 404, 404, 404}, nil},
+	{"recordMovement", false, func(g *ground, l *land, _ *caller) call {
+		return call{path: g.path(g.leaving(g.activity(l, model.Published), l), "/movements"),
+			body: body{"member_id": l.victim, "direction": "out", "reason": "先走" + l.canary, "nonce": nonce()}}
+	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"ownStay", false, func(g *ground, l *land, _ *caller) call {
+		return call{path: g.path(g.leaving(g.activity(l, model.Published), l), "/stay")}
+	}, [roles]int{401, 403, 200, 200, 200, 200, 200, 200, 404, 404, 404}, nil},
+	{"signals", false, func(g *ground, l *land, _ *caller) call {
+		id := g.activity(l, model.Published)
+		g.attendance(l, id)
+		return call{path: g.path(id, "/signals")}
+	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
 	{"annulCheckIn", false, func(g *ground, l *land, _ *caller) call {
 		id := g.activity(l, model.Published)
 		return call{path: g.path(id, "/annulments"), body: body{"attendance_id": g.attendance(l, id), "reason": "误签" + l.canary}}
@@ -574,6 +596,18 @@ func (g *ground) activity(l *land, status model.ActivityStatus) uint64 {
 		return tx.Create(&roster).Error
 	})
 	return a.ID
+}
+
+// leaving makes an activity one that asks for checking out.
+func (g *ground) leaving(id uint64, l *land) uint64 {
+	g.t.Helper()
+	if l.unknown {
+		return id
+	}
+	if err := g.DB.Model(&model.Activity{}).Where("id = ?", id).Update("check_out", true).Error; err != nil {
+		g.t.Fatal(err)
+	}
+	return id
 }
 
 // attendance is a check-in of the victim at an activity.

@@ -30,6 +30,10 @@ func routes(r *router) {
 	route(r, "POST", "/v1/activities/{activity_id}/joint-branches/{branch_id}/answer", "answerJointInvitation", "答复联办邀请", member(r, answerJointInvitation(s)))
 
 	route(r, "POST", "/v1/check-ins", "checkIn", "签到", member(r, checkIn(s)))
+	route(r, "POST", "/v1/check-outs", "checkOut", "签退", member(r, checkOut(s)))
+	route(r, "POST", "/v1/activities/{activity_id}/movements", "recordMovement", "书记代记进出", member(r, recordMovement(s)))
+	route(r, "GET", "/v1/activities/{activity_id}/stay", "ownStay", "我在场多久了，现在离开够不够", member(r, ownStay(s)))
+	route(r, "GET", "/v1/activities/{activity_id}/signals", "signals", "签到的异常线索，只供书记参考", member(r, signals(s)))
 	route(r, "GET", "/v1/activities/{activity_id}/check-in-code", "checkInCode", "会场屏幕上的签到码", member(r, checkInCode(s)))
 	route(r, "POST", "/v1/activities/{activity_id}/check-in-code", "newCheckInCode", "换新码，旧码全部作废", member(r, newCheckInCode(s)))
 	route(r, "POST", "/v1/activities/{activity_id}/attendances", "recordAttendance", "书记代记：到会或请假", member(r, recordAttendance(s)))

@@ -11,6 +11,7 @@ type Tally struct {
 	Expected       int `json:"expected" doc:"应到"`
 	Present        int `json:"present" doc:"实到"`
 	Late           int `json:"late" doc:"迟到，含在实到内"`
+	LeftEarly      int `json:"left_early" doc:"早退，含在实到内"`
 	OnLeave        int `json:"on_leave" doc:"请假"`
 	Absent         int `json:"absent" doc:"缺席，结束后才有"`
 	Awaited        int `json:"awaited" doc:"未到"`
@@ -103,6 +104,9 @@ func Count(a *Activity, standings []Standing) Tally {
 			}
 			if late {
 				t.Late++
+			}
+			if s.Stay(a).LeftEarly {
+				t.LeftEarly++
 			}
 		case SickLeave, PersonalLeave, DutyLeave:
 			t.OnLeave++

@@ -226,7 +226,7 @@ func (s *Boards) count(ctx context.Context, id, branchID uint64) (*boardCopy, er
 	if err != nil {
 		return nil, err
 	}
-	seats, err := seatsOf(db, id)
+	seats, err := seatsAt(db, a)
 	if err != nil {
 		return nil, err
 	}

@@ -81,8 +81,9 @@ type arrival struct {
 }
 
 type outcome struct {
-	in  *CheckedIn
-	err error
+	in   *CheckedIn
+	err  error
+	back bool // they may have gone out in between
 }
 
 // Create checks the caller in. A retry with the same nonce is answered as the
@@ -104,6 +105,9 @@ func (s *CheckIns) Create(ctx context.Context, actor *model.Actor, in CheckInInp
 	select {
 	case o := <-a.done:
 		faultPoint("before_reply")
+		if o.back {
+			o.in, o.err = s.reenter(ctx, a, o.err)
+		}
 		if errors.Is(o.err, model.ErrTypedCodeInvalid) {
 			return nil, s.wrongCode(ctx, actor, o.err)
 		}
@@ -334,7 +338,7 @@ func (s *CheckIns) decide(a *arrival, facts *model.Arrival) (*model.Attendance, 
 		err = s.codes.proveTyped(a.typed, activity.ID, activity.CodeEpoch, a.at)
 	}
 	if err != nil {
-		return nil, outcome{err: err}
+		return nil, outcome{err: err, back: activity.CheckOut && errors.Is(err, model.ErrAlreadyCheckedIn)}
 	}
 	row := &model.Attendance{ActivityID: activity.ID, MemberID: a.actor.MemberID, BranchID: a.actor.BranchID, Status: model.Present,
 		Provenance: model.ByScan, At: a.at, Location: activity.Place.Locate(a.location), Guest: facts.Entry == nil, Once: a.once,

@@ -134,7 +134,7 @@ func annulled(tx *gorm.DB, a *model.Activity, t *model.Attendance) (*Annulled, e
 	if err != nil {
 		return nil, err
 	}
-	seats, err := seatsOf(tx, a.ID)
+	seats, err := seatsAt(tx, a)
 	if err != nil {
 		return nil, err
 	}
@@ -214,6 +214,13 @@ func (s *Corrections) Correct(ctx context.Context, actor *model.Actor, id uint64
 		if err := replaceAttendance(tx, s.settings.Zone, actor, a, row, reason, now); err != nil {
 			return nil, err
 		}
+		if in.LeftAt != nil {
+			m := &model.Movement{MemberID: in.MemberID, Direction: model.Out, At: in.LeftAt.UTC().Truncate(time.Millisecond), Provenance: model.ByCorrection,
+				RecordedBy: &actor.MemberID, Reason: reason, Once: once}
+			if err := addMovement(tx, s.settings.Zone, a, m, now); err != nil {
+				return nil, err
+			}
+		}
 		return recorded(a, member, row), nil
 	})
 	if err == nil {
@@ -260,6 +267,10 @@ func (s *Corrections) corrected(a *model.Activity, own *model.Standing, in Corre
 			return nil, model.BadField("at", "请填写到会的时间")
 		}
 		row.At = held.At
+	}
+	if in.LeftAt != nil && (!a.CheckOut || in.Status != model.Present || !in.LeftAt.After(row.At) || in.LeftAt.After(now) ||
+		a.CheckInDay(*in.LeftAt, s.settings.Zone) != row.Day) {
+		return nil, model.BadField("left_at", "只有要签退的活动里记为到会的人才填离开的时间；应在到会之后，不能晚于现在")
 	}
 	return row, nil
 }

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -44,6 +45,7 @@ type HomeActivity struct {
 	CancelReason string                 `json:"cancel_reason,omitempty"`
 	MyStatus     model.AttendanceStatus `json:"my_status" doc:"空为未到"`
 	CheckedInAt  *time.Time             `json:"checked_in_at"`
+	CheckOut     bool                   `json:"check_out" doc:"离开时要签退"`
 }
 
 // HomeOffer is a seat in a service slot that is kept for the caller. It stands
@@ -128,7 +130,7 @@ func (s *Home) fillOffers(db *gorm.DB, actor *model.Actor, out *HomeScreen, now 
 func (s *Home) fillActivities(db *gorm.DB, actor *model.Actor, out *HomeScreen, now time.Time) error {
 	var rows []HomeActivity
 	err := db.Table("roster_entries r").
-		Select("a.id, a.kind, a.title, a.place, a.starts_at, a.opens_at, a.closes_at, a.status, a.cancel_reason, COALESCE(t.status, l.status, '') AS my_status, t.at AS checked_in_at").
+		Select("a.id, a.kind, a.title, a.place, a.starts_at, a.opens_at, a.closes_at, a.status, a.cancel_reason, COALESCE(t.status, l.status, '') AS my_status, t.at AS checked_in_at, a.check_out").
 		Joins("JOIN activities a ON a.id = r.activity_id").
 		Joins("LEFT JOIN attendances t ON t.activity_id = r.activity_id AND t.member_id = r.member_id AND t.voided = 0 AND (t.day = '' OR t.day >= ?)",
 			model.DayOf(now, s.settings.Zone)).
@@ -155,20 +157,70 @@ func (s *Home) fillActivities(db *gorm.DB, actor *model.Actor, out *HomeScreen, 
 func (s *Home) fillYear(db *gorm.DB, actor *model.Actor, out *HomeScreen, leader bool, now time.Time) error {
 	local := now.In(s.settings.Zone)
 	newYear := time.Date(local.Year(), 1, 1, 0, 0, 0, 0, s.settings.Zone).UTC()
+	var year struct {
+		HomeYear
+		Stays int
+	}
 	days := db.Table("attendances t").
-		Select("t.activity_id, MAX(t.status = 'present') AS came, MAX(r.exempt IS NULL OR r.exempt = '') AS due, MAX(a.credit_hours) AS hours").
+		Select("t.activity_id, MAX(t.status = 'present') AS came, MAX(r.exempt IS NULL OR r.exempt = '') AS due, MAX(a.credit_hours) AS hours, MAX(t.status = 'present' AND a.check_out = 1) AS stays").
 		Joins("JOIN activities a ON a.id = t.activity_id").
 		Joins("LEFT JOIN roster_entries r ON r.activity_id = t.activity_id AND r.member_id = t.member_id").
 		Where("t.member_id = ? AND t.voided = 0 AND a.starts_at >= ? AND t.guest = ? AND a.status = ?", actor.MemberID, newYear, false, model.Closed).
 		Group("t.activity_id")
 	err := db.Table("(?) y", days).
-		Select("COALESCE(SUM(y.came), 0) AS attended, COALESCE(SUM(y.came = 1 OR y.due = 1), 0) AS expected, COALESCE(SUM(CASE WHEN y.came = 1 THEN y.hours ELSE 0 END), 0) AS credit_hours").
-		Scan(&out.Year).Error
+		Select("COALESCE(SUM(y.came), 0) AS attended, COALESCE(SUM(y.came = 1 OR y.due = 1), 0) AS expected, COALESCE(SUM(CASE WHEN y.came = 1 AND y.stays = 0 THEN y.hours ELSE 0 END), 0) AS credit_hours, COALESCE(SUM(y.stays), 0) AS stays").
+		Scan(&year).Error
 	if err != nil {
 		return fmt.Errorf("year of member %d: %w", actor.MemberID, err)
 	}
+	out.Year = year.HomeYear
+	if year.Stays > 0 {
+		hours, err := stayedHours(db, actor.MemberID, newYear)
+		if err != nil {
+			return err
+		}
+		out.Year.CreditHours += hours
+	}
 	out.Year.CreditDue = model.CreditHoursDue(leader)
 	return nil
+}
+
+// stayedHours is the credit hours of activities that ask for checking out: in
+// and out have to be on record, and the time between them long enough.
+func stayedHours(db *gorm.DB, memberID uint64, since time.Time) (float64, error) {
+	var activities []model.Activity
+	var rows []model.Attendance
+	var moves []model.Movement
+	err := db.Where("check_out = ? AND status = ? AND starts_at >= ? AND id IN (?)", true, model.Closed, since,
+		db.Model(&model.Attendance{}).Select("activity_id").Where("member_id = ? AND voided = 0 AND guest = ?", memberID, false)).Find(&activities).Error
+	if err == nil {
+		ids := make([]uint64, len(activities))
+		for i := range activities {
+			ids[i] = activities[i].ID
+		}
+		mine := func() *gorm.DB { return db.Where("member_id = ? AND activity_id IN ?", memberID, ids).Order("id") }
+		err = errors.Join(mine().Where("voided = 0").Find(&rows).Error, mine().Find(&moves).Error)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("stays of member %d: %w", memberID, err)
+	}
+	own := map[uint64]*model.Standing{}
+	for i := range activities {
+		own[activities[i].ID] = new(model.Standing)
+	}
+	for i := range rows {
+		own[rows[i].ActivityID].Take(&rows[i])
+	}
+	for _, m := range moves {
+		own[m.ActivityID].Moves = append(own[m.ActivityID].Moves, m)
+	}
+	hours := 0.0
+	for i := range activities {
+		if own[activities[i].ID].Stay(&activities[i]).Earned(&activities[i]) {
+			hours += activities[i].CreditHours
+		}
+	}
+	return hours, nil
 }
 
 func (s *Home) fillWork(db *gorm.DB, actor *model.Actor, out *HomeScreen, now time.Time) error {

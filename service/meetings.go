@@ -333,7 +333,7 @@ func (s *Meetings) Exempt(ctx context.Context, actor *model.Actor, id uint64, in
 		if err != nil {
 			return nil, err
 		}
-		seats, err := seatsOf(tx, id)
+		seats, err := seatsAt(tx, a)
 		if err != nil {
 			return nil, err
 		}
@@ -347,7 +347,7 @@ func (s *Meetings) Exempt(ctx context.Context, actor *model.Actor, id uint64, in
 }
 
 func (s *Meetings) tally(tx *gorm.DB, a *model.Activity) (*model.Tally, error) {
-	seats, err := seatsOf(tx, a.ID)
+	seats, err := seatsAt(tx, a)
 	if err != nil {
 		return nil, err
 	}
@@ -452,6 +452,10 @@ type RosterLine struct {
 	Location   model.Location         `json:"location,omitempty" doc:"活动设了范围时：范围内、外或没有给；只供参考，不作判定"`
 	Guest      bool                   `json:"guest"`
 	Days       []model.Day            `json:"days,omitempty" doc:"按天签到的活动：到了哪几天"`
+	LeftAt     *time.Time             `json:"left_at,omitempty" doc:"要签退的活动：最后一次签退"`
+	LeftEarly  bool                   `json:"left_early,omitempty" doc:"早退"`
+	Minutes    int                    `json:"minutes,omitempty" doc:"要签退的活动：签到到签退的在场分钟数"`
+	Flag       model.MovementFlag     `json:"flag,omitempty" doc:"no_check_in：签退了，但没有签到的记录"`
 }
 
 // RosterPage is a part of a meeting's list, by member.
@@ -479,7 +483,7 @@ func (s *Meetings) Roster(ctx context.Context, actor *model.Actor, id, branchID 
 	if err != nil {
 		return nil, err
 	}
-	seats, err := seatsOf(db, id)
+	seats, err := seatsAt(db, a)
 	if err != nil {
 		return nil, err
 	}
@@ -507,6 +511,13 @@ func rosterLine(a *model.Activity, s *seat, own side, actor *model.Actor) Roster
 	}
 	if a.Daily {
 		l.Days = s.DaysPresent()
+	}
+	if a.CheckOut {
+		stay := s.Stay(a)
+		l.LeftAt, l.LeftEarly, l.Minutes = stay.LeftAt, stay.LeftEarly, stay.Minutes
+		if len(s.Moves) > 0 && l.Status != model.Present {
+			l.Flag = model.NoCheckIn
+		}
 	}
 	if own.partner != 0 {
 		l.Branch = own.line[0].Name

@@ -77,6 +77,8 @@ type Services struct {
 	CheckIns      *CheckIns
 	Meetings      *Meetings
 	Corrections   *Corrections
+	Movements     *Movements
+	Signals       *Signals
 	Boards        *Boards
 	Screens       *Screens
 	Sheets        *Sheets
@@ -134,6 +136,8 @@ func New(p Parts) *Services {
 		Joint:         &Joint{db: p.DB, activities: activities, now: p.Now},
 		CheckIns:      checkIns,
 		Meetings:      &Meetings{db: p.DB, codes: codes, boards: boards, url: p.Settings.PublicURL, now: p.Now},
+		Movements:     &Movements{db: p.DB, codes: codes, checkIns: checkIns, boards: boards, now: p.Now},
+		Signals:       &Signals{db: p.DB, step: p.Settings.CodeStep},
 		Corrections:   &Corrections{db: p.DB, boards: boards, settings: p.Settings, now: p.Now},
 		Boards:        boards,
 		Screens:       newScreens(p, codes, boards),

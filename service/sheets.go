@@ -59,7 +59,7 @@ func (s *Sheets) Show(ctx context.Context, actor *model.Actor, id, branchID uint
 		if err != nil {
 			return nil, err
 		}
-		seats, err := seatsOf(tx, id)
+		seats, err := seatsAt(tx, a)
 		if err != nil {
 			return nil, err
 		}
@@ -107,11 +107,9 @@ func (s *Sheets) sheet(a *model.Activity, organisation string, seats []seat, all
 		if t := seat.Recorded; t != nil {
 			row.By, row.Note = model.ProvenanceNames[t.Provenance], t.Reason
 			if t.Status == model.Present {
-				row.At = local(t.At, "15:04:05")
+				row.At = s.times(a, seat)
 			}
-			if t.Late(a) {
-				row.Status = "迟到"
-			}
+			row.Status = manner(a, seat, row.Status)
 		}
 		switch {
 		case seat.Entry == nil:
@@ -125,6 +123,41 @@ func (s *Sheets) sheet(a *model.Activity, organisation string, seats []seat, all
 		out.Lines = append(out.Lines, row)
 	}
 	return out
+}
+
+// times are when somebody came and went, or on which days.
+func (s *Sheets) times(a *model.Activity, seat *seat) string {
+	local := func(t time.Time) string { return t.In(s.settings.Zone).Format("15:04:05") }
+	if a.Daily {
+		return daysText(seat.DaysPresent())
+	}
+	if stay := seat.Stay(a); stay.LeftAt != nil {
+		return local(seat.Recorded.At) + "—" + local(*stay.LeftAt)
+	}
+	return local(seat.Recorded.At)
+}
+
+// daysText is days as they stand on a sheet.
+func daysText(days []model.Day) string {
+	texts := make([]string, len(days))
+	for i, d := range days {
+		texts[i] = string(d[len("2006-"):])
+	}
+	return strings.Join(texts, "、")
+}
+
+// manner is how somebody attended: late, left early, or as the status says.
+func manner(a *model.Activity, seat *seat, status string) string {
+	late, early := seat.Recorded.Late(a), seat.Recorded.Status == model.Present && seat.Stay(a).LeftEarly
+	switch {
+	case late && early:
+		return "迟到早退"
+	case late:
+		return "迟到"
+	case early:
+		return "早退"
+	}
+	return status
 }
 
 // WriteXLSX writes the sheet as a workbook.

@@ -1,0 +1,41 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+
+	"dangri/model"
+)
+
+// Signals is what stands out in how people checked in. It is shown to those
+// who conduct the meeting alone, and nothing follows from it by itself.
+type Signals struct {
+	db   *gorm.DB
+	step time.Duration
+}
+
+// SignalList is the signals of one activity.
+type SignalList struct {
+	Notice string         `json:"notice" doc:"先显示这句话"`
+	Items  []model.Signal `json:"items"`
+}
+
+// Show is the signals of an activity, for those who conduct it.
+func (s *Signals) Show(ctx context.Context, actor *model.Actor, id uint64) (*SignalList, error) {
+	db := s.db.WithContext(ctx)
+	a, _, err := conducted(db, actor, id)
+	if err != nil {
+		return nil, err
+	}
+	var facts []model.SignalFacts
+	err = db.Table("attendances t").Select("t.member_id, m.name, t.at, t.provenance, t.location, t.device, t.code_age_ms").
+		Joins("JOIN members m ON m.id = t.member_id").
+		Where("t.activity_id = ? AND t.voided = 0 AND t.status = ?", id, model.Present).Order("t.at, t.id").Scan(&facts).Error
+	if err != nil {
+		return nil, fmt.Errorf("signals of activity %d: %w", id, err)
+	}
+	return &SignalList{Notice: "以下线索只供书记参考，不是结论；系统不会据此改动任何人的签到", Items: model.Signals(a, s.step, facts)}, nil
+}
