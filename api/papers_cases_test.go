@@ -39,8 +39,8 @@ func ids(people ...*trial.Person) []uint64 {
 
 func TestAPaperSheetCountsExactlyAsMuchAsAScan(t *testing.T) {
 	eachStage(t, func(t *testing.T, s *stage) {
-		scanned, written := s.aMeeting(3), (*meeting)(nil)
-		written = scanned.on(s)
+		scanned := s.aMeeting(3)
+		written := scanned.on(s)
 		written.id = scanned.publish(scanned.branch)
 		code := scanned.code().Code
 		for _, who := range scanned.members[:2] {
@@ -198,6 +198,35 @@ func TestAPaperSheetAndScansAtOnceLeaveOneRowEachAndTheFirstStands(t *testing.T)
 		if len(report.Recorded)+len(report.Already) != len(m.members) || len(report.Refused) != 0 {
 			t.Errorf("got %+v", report)
 		}
+	})
+}
+
+func TestPaperSheetAtOnce_Control_WithoutTheKeySomebodyHasTwoRows(t *testing.T) {
+	onServer(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(6)
+		photo, other := m.paperPhoto(), m.on(s.replica())
+		for _, who := range m.members {
+			m.phone(who)
+		}
+		s.dropIndex("attendances", "attendances_once")
+		for round := range 40 {
+			if err := s.DB.Exec("DELETE FROM attendances").Error; err != nil {
+				t.Fatal(err)
+			}
+			code, in := m.code().Code, body{"photo_id": photo, "member_ids": ids(m.members...), "nonce": nonce()}
+			trial.Race(len(m.members)+1, func(i int) {
+				if i == len(m.members) {
+					m.paper(in)
+					return
+				}
+				other.scan(m.members[i], code, nonce())
+			})
+			if s.rowsOf(m.id) > int64(len(m.members)) {
+				t.Logf("seen in round %d", round)
+				return
+			}
+		}
+		t.Error("forty rounds without the key and never two rows: this test cannot see the race")
 	})
 }
 

@@ -137,9 +137,9 @@ func (p *MinutesPaper) text() string {
 	return b.String()
 }
 
-// What the fields of 山东e支部 take, in characters. The platform publishes no API
-// and no limits, so these are what its forms have been seen to take: whoever
-// uploads by hand gets pieces that fit, and nothing is cut.
+// How long the pieces are that somebody pastes into 山东e支部, in characters. The
+// platform has no public API and publishes no limits: these are assumed, and to
+// be set to what its forms take once that is known. Nothing is cut.
 const (
 	packTitle = 50
 	packText  = 3000
@@ -304,7 +304,7 @@ func manifest(paper *MinutesPaper, listed []string) string {
 	}
 	return paper.Organisation + " " + paper.Kind + "“" + paper.Title + "”上传资料\n生成时间：" + paper.PrintedAt + "\n" + minutes + "\n\n" +
 		strings.Join(listed, "\n") + "\n\n" +
-		fmt.Sprintf("山东e支部没有公开的接口，请登录后手工粘贴和上传。正文按每段不超过 %d 字、标题不超过 %d 字分好，平台的限制若有变化，以平台为准；内容没有删减。\n", packText, packTitle)
+		fmt.Sprintf("山东e支部没有公开的接口，请登录后手工粘贴和上传。正文按每段不超过 %d 字、标题不超过 %d 字分好；平台没有公布限制，这两个数只是估计，以平台页面为准。内容没有删减。\n", packText, packTitle)
 }
 
 // writeList writes who was on the sheet, without times and notes.
