@@ -62,9 +62,9 @@ func TestA23_OutWithoutInIsRecordedAndFlagged(t *testing.T) {
 func TestA23_OutTwiceTheLastOneCounts(t *testing.T) {
 	eachStage(t, func(t *testing.T, s *stage) {
 		m := s.leavingMeeting(1)
-		p, once, code := m.members[0], nonce(), ""
+		p, once := m.members[0], nonce()
 		s.Clock.Advance(40 * time.Minute)
-		code = m.code().Code
+		code := m.code().Code
 		first := m.phone(p).post("/v1/check-outs", body{"code": code, "nonce": once})
 		if out := as[service.Moved](t, first); out.Minutes != 40 || out.Enough || !out.LeftEarly {
 			t.Errorf("after 40 minutes: %+v", out)
@@ -230,9 +230,9 @@ func TestA23_OutTwiceAtOnceIsOneMovementForEachNonce(t *testing.T) {
 	eachStage(t, func(t *testing.T, s *stage) {
 		m := s.leavingMeeting(1, "re_entry", true)
 		other := &meeting{stage: s.replica(), id: m.id, secretary: m.secretary}
-		p, code := m.members[0], ""
+		p := m.members[0]
 		s.Clock.Advance(20 * time.Minute)
-		code = m.code().Code
+		code := m.code().Code
 		once := []string{nonce(), nonce()}
 		m.phone(p)
 		bodies := make([]string, 20)
