@@ -93,7 +93,8 @@ func open(ctx context.Context, settings config.Settings, log *slog.Logger, now f
 			InvitationLife: settings.InvitationLife, CodeStep: settings.CodeStep, CodeMargin: settings.CodeMargin,
 			TypedStep: settings.TypedStep, PublicURL: settings.PublicURL,
 			Catalogue: catalogue, ReminderWorkers: settings.ReminderWork,
-			Sending: model.SendingRules{QuietFrom: settings.QuietHours.From, QuietUntil: settings.QuietHours.Until, PerDay: settings.RemindersADay}},
+			LateRecordDays: settings.LateRecordDays,
+			Sending:        model.SendingRules{QuietFrom: settings.QuietHours.From, QuietUntil: settings.QuietHours.Until, PerDay: settings.RemindersADay}},
 	})
 	a.metrics.MustRegister(newReminderMetrics(a.services.Reminders), newAuditMetric(a.services.Audit))
 	return a, nil

@@ -63,6 +63,15 @@ func routes(r *router) {
 	route(r, "POST", "/v1/activities/{activity_id}/paper-sheets", "recordPaperSheet", "按纸质签到表登记", member(r, recordPaperSheet(s)))
 	file(r, "/v1/activities/{activity_id}/pack.zip", "meetingPack", "上传山东e支部的资料包", archive, member(r, meetingPack(s)))
 
+	route(r, "GET", "/v1/approvals", "listApprovals", "等我审批的请假和补签", member(r, listApprovals(s)))
+	route(r, "GET", "/v1/activities/{activity_id}/requests", "listRequests", "一场活动的请假和补签", member(r, listRequests(s)))
+	route(r, "POST", "/v1/activities/{activity_id}/leave-requests", "requestLeave", "请假", member(r, requestLeave(s)))
+	route(r, "POST", "/v1/leave-requests/{request_id}/decision", "decideLeave", "审批请假", member(r, decideLeave(s)))
+	route(r, "POST", "/v1/leave-requests/{request_id}/withdrawal", "withdrawLeave", "销假或撤回", member(r, withdrawLeave(s)))
+	route(r, "POST", "/v1/activities/{activity_id}/late-records", "requestLateRecord", "申请补签", member(r, requestLateRecord(s)))
+	route(r, "POST", "/v1/late-records/{request_id}/decision", "decideLateRecord", "审批补签", member(r, decideLateRecord(s)))
+	route(r, "GET", "/v1/organisations/{organisation_id}/late-record-figures", "lateRecordFigures", "各支部一个月的补签", member(r, lateRecordFigures(s)))
+
 	route(r, "GET", "/v1/subscription-requests", "subscriptionRequests", "这次点击该请用户订阅哪些消息", member(r, subscriptionRequests(s)))
 	route(r, "POST", "/v1/consents", "reportConsents", "上报用户订阅的结果", member(r, reportConsents(s)))
 	route(r, "GET", "/v1/activities/{activity_id}/reach", "reachForecast", "发布前：微信能提醒到几人，几人要打电话", member(r, reachForecast(s)))

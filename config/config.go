@@ -73,6 +73,7 @@ type Settings struct {
 	ReminderWork   int            `env:"REMINDER_WORKERS" envDefault:"1"`      // senders in this process; 0: other replicas send
 	SessionIdle    time.Duration  `env:"SESSION_IDLE" envDefault:"720h"`
 	SessionLife    time.Duration  `env:"SESSION_LIFE" envDefault:"4320h"`
+	LateRecordDays int            `env:"LATE_RECORD_DAYS" envDefault:"7"` // after a meeting in which a 补签 may be asked for
 	InvitationLife time.Duration  `env:"INVITATION_LIFE" envDefault:"72h"`
 	CodeStep       time.Duration  `env:"CODE_STEP" envDefault:"15s"`
 	CodeMargin     time.Duration  `env:"CODE_MARGIN" envDefault:"10s"`
@@ -204,6 +205,7 @@ func (s *Settings) check(wrong problems) {
 	wrong.unless(s.WeChatAESKey == "" || aesKeyForm.MatchString(s.WeChatAESKey.Reveal()), "WECHAT_ENCODING_AES_KEY", "应为小程序后台给出的 43 个字母和数字")
 	wrong.unless(slices.Contains([]string{"developer", "trial", "formal"}, s.WeChatState), "WECHAT_STATE", "应为 developer、trial 或 formal")
 	wrong.unless(s.RemindersADay >= 1, "REMINDERS_A_DAY", "应至少为 1")
+	wrong.unless(0 <= s.LateRecordDays && s.LateRecordDays <= 366, "LATE_RECORD_DAYS", "应在 0 到 366 之间")
 	wrong.unless(0 <= s.ReminderWork && s.ReminderWork <= 16, "REMINDER_WORKERS", "应在 0 到 16 之间")
 	s.checkKeys(wrong)
 	s.checkTimes(wrong)

@@ -114,8 +114,9 @@ var ExemptionNames = map[Exemption]string{
 }
 
 // Leave is a member's leave from one activity, as the secretary recorded it. A
-// correction is a further row, and the last one holds. Coming after all simply
-// makes an Attendance: the leaves stay as the log.
+// correction is a further row, and the last one holds; one without a status
+// takes the leave back. Coming after all simply makes an Attendance: the leaves
+// stay as the log.
 type Leave struct {
 	ID         uint64
 	ActivityID uint64
@@ -156,9 +157,10 @@ type Attendance struct {
 }
 
 // Late says whether the person came after the activity's late line. Where
-// check-in is daily nobody is late: the line is of the first day alone.
+// check-in is daily nobody is late: the line is of the first day alone; and of
+// a 补签 nobody measured the time.
 func (t *Attendance) Late(a *Activity) bool {
-	return t.Status == Present && !a.Daily && !t.At.Before(a.LateAt)
+	return t.Status == Present && !a.Daily && t.Provenance != ByLateRecord && !t.At.Before(a.LateAt)
 }
 
 // Annullable says whether the row is a check-in that can be taken back. What

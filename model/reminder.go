@@ -19,6 +19,12 @@ const (
 	NotArrived ReminderKind = "not_arrived" // ten minutes after the start
 	NotClosed  ReminderKind = "not_closed"  // to those who conduct it: the meeting still waits to be closed
 
+	ApprovalsWaiting   ReminderKind = "approvals_waiting" // to those who conduct it: somebody asked leave or a 补签
+	LeaveApproved      ReminderKind = "leave_approved"
+	LeaveRefused       ReminderKind = "leave_refused"
+	LateRecordApproved ReminderKind = "late_record_approved"
+	LateRecordRefused  ReminderKind = "late_record_refused"
+
 	SeatOffered   ReminderKind = "seat_offered"       // a seat is kept for the first in line
 	SeatGiven     ReminderKind = "seat_given"         // the secretary signed the member up
 	SeatLost      ReminderKind = "seat_lost"          // the service day is off, or the seat was given back for the member
@@ -29,6 +35,8 @@ const (
 var ReminderKindNames = map[ReminderKind]string{
 	DayBefore: "提前一天提醒", HourBefore: "提前一小时提醒", Moved: "变更通知", CalledOff: "取消通知", Resumed: "恢复通知",
 	NotArrived: "未到提醒", NotClosed: "待结束提醒",
+	ApprovalsWaiting: "待审批提醒", LeaveApproved: "请假获批通知", LeaveRefused: "请假未批通知",
+	LateRecordApproved: "补签获批通知", LateRecordRefused: "补签未批通知",
 	SeatOffered: "候补到位通知", SeatGiven: "代报名通知", SeatLost: "服务取消通知", ServiceBefore: "服务日提醒",
 }
 
@@ -40,6 +48,8 @@ type rule struct {
 	came    bool   // is of no use to somebody who is there already, or on leave
 	note    string // the sentence of advice
 	names   string // of the change, five characters at most
+	about   string // what stands before the activity's title
+	request bool   // tells of a request, which outlives the meeting
 }
 
 var kinds = map[ReminderKind]rule{
@@ -49,7 +59,13 @@ var kinds = map[ReminderKind]rule{
 	Moved:      {purpose: ActivityChange, change: true, names: "时间地点"},
 	CalledOff:  {purpose: ActivityChange, change: true, names: "活动取消"},
 	Resumed:    {purpose: ActivityChange, change: true, names: "恢复举行"},
-	NotClosed:  {purpose: DutyReminder, note: "请结束会议，登记到会情况"},
+	NotClosed:  {purpose: DutyReminder, note: "请结束会议，登记到会情况", about: "结束会议"},
+
+	ApprovalsWaiting:   {purpose: DutyReminder, note: "有人请假或补签，请审批", about: "审批", request: true},
+	LeaveApproved:      {purpose: ApprovalResult, prompt: true, names: "已同意", note: "请假已批准", about: "请假", request: true},
+	LeaveRefused:       {purpose: ApprovalResult, prompt: true, names: "未同意", note: "答复见小程序，请按时参加", about: "请假", request: true},
+	LateRecordApproved: {purpose: ApprovalResult, prompt: true, names: "已同意", note: "已记为到会", about: "补签", request: true},
+	LateRecordRefused:  {purpose: ApprovalResult, prompt: true, names: "未同意", note: "答复见小程序", about: "补签", request: true},
 
 	SeatOffered:   {purpose: WaitingListOffer, prompt: true, note: "名额为您保留，请在截止前确认"},
 	SeatGiven:     {purpose: ServiceReminder},
@@ -59,6 +75,18 @@ var kinds = map[ReminderKind]rule{
 
 // Purpose is which template the kind is sent with.
 func (k ReminderKind) Purpose() Purpose { return kinds[k].purpose }
+
+// RequestKinds are those that tell of a request: what becomes of the meeting
+// does not take them back.
+func RequestKinds() (all []ReminderKind) {
+	for k, r := range kinds {
+		if r.request {
+			all = append(all, k)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
 
 // TellsChange says whether the kind tells of a change or cancellation.
 func (k ReminderKind) TellsChange() bool { return kinds[k].change }
@@ -258,6 +286,23 @@ func (r SendingRules) Notice(a *Activity, kind ReminderKind, start, now time.Tim
 	return []Reminder{r.reminder(a, kind, now, start, now)}
 }
 
+// Approvals is the one message of the day to who conducts the activity that
+// somebody has asked for something.
+func (r SendingRules) Approvals(a *Activity, now time.Time) Reminder {
+	notAfter := now.Add(24 * time.Hour)
+	out := r.reminder(a, ApprovalsWaiting, r.DayEnd(now).AddDate(0, 0, -1), notAfter, now)
+	out.NextAt = r.awake(now, notAfter)
+	return out
+}
+
+// Answer tells the member what was decided at now.
+func (r SendingRules) Answer(a *Activity, kind ReminderKind, now time.Time) Reminder {
+	notAfter := now.Add(72 * time.Hour)
+	out := r.reminder(a, kind, now, notAfter, now)
+	out.NextAt = r.awake(now, notAfter)
+	return out
+}
+
 func (r SendingRules) reminder(a *Activity, kind ReminderKind, due, notAfter, now time.Time) Reminder {
 	due = due.UTC().Truncate(time.Millisecond)
 	return Reminder{ActivityID: a.ID, Kind: kind, Purpose: kind.Purpose(), DueAt: due, NotAfter: notAfter.UTC(),
@@ -277,6 +322,7 @@ type Facts struct {
 	Seat      *SeatFacts
 	OnRoster  bool
 	Conducts  bool
+	Waiting   int // requests about the activity that wait for a decision
 	Present   bool
 	OnLeave   bool
 	Bound     bool
@@ -351,6 +397,12 @@ func (r *Reminder) pointless(f Facts) string {
 	switch {
 	case a == nil:
 		return "no_activity"
+	case r.Kind == ApprovalsWaiting && f.Waiting == 0:
+		return "nothing_waits"
+	case r.Kind == ApprovalsWaiting && !f.Conducts:
+		return "not_in_charge"
+	case kind.request:
+		return ""
 	case r.Kind == CalledOff:
 		if a.Status != Cancelled {
 			return "not_cancelled"
@@ -428,8 +480,8 @@ func (r *Reminder) SaysOfSeat(f *SeatFacts, zone *time.Location, now time.Time) 
 }
 
 // Says are the values of the message about the activity, with the count of
-// those who have not come and been excused.
-func (r *Reminder) Says(a *Activity, zone *time.Location, awaited int, now time.Time) Contents {
+// what waits: people who have not come, or requests.
+func (r *Reminder) Says(a *Activity, zone *time.Location, count int, now time.Time) Contents {
 	kind := kinds[r.Kind]
 	place := a.Place.Name
 	if place == "" {
@@ -442,14 +494,17 @@ func (r *Reminder) Says(a *Activity, zone *time.Location, awaited int, now time.
 	case Resumed:
 		reason = "原取消通知作废，请按时参加"
 	}
+	if kind.request {
+		reason = kind.note
+	}
 	title := a.Title
-	if r.Kind == NotClosed {
-		title = "结束会议：" + a.Title
+	if kind.about != "" {
+		title = kind.about + "：" + a.Title
 	}
 	return Contents{
 		Texts: map[Content]string{SaysTitle: title, SaysPlace: place, SaysNote: kind.note, SaysChange: kind.names, SaysReason: reason},
 		Times: map[Content]time.Time{SaysStart: a.StartsAt.In(zone), SaysNow: now.In(zone)},
-		Count: awaited,
+		Count: count,
 	}
 }
 

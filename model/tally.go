@@ -41,6 +41,15 @@ func (s *Standing) Take(t *Attendance) {
 	}
 }
 
+// Excuse takes the next leave in the log: the last one holds, and one without a
+// status takes leave back.
+func (s *Standing) Excuse(l *Leave) {
+	s.Leave = l
+	if l.Status == "" {
+		s.Leave = nil
+	}
+}
+
 // On is the row of a day, nil where there is none.
 func (s *Standing) On(day Day) *Attendance {
 	for _, t := range s.Days {

@@ -610,7 +610,7 @@ func standingOf(tx *gorm.DB, activityID, memberID uint64) (*model.Standing, erro
 		own.Take(&recorded[i])
 	}
 	if len(leaves) > 0 {
-		own.Leave = &leaves[0]
+		own.Excuse(&leaves[0])
 	}
 	return own, nil
 }

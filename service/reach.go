@@ -409,7 +409,7 @@ func (s *Reach) verdicts(tx *gorm.DB, a *model.Activity, people []invitee) (*ver
 		v.settled[seats[i].MemberID] = a.Status != model.Cancelled && seats[i].Status() != ""
 	}
 	var rows []model.Reminder
-	err = tx.Order("due_at, id").Find(&rows, "activity_id = ? AND starts_at = ? AND kind <> ? AND state <> ?", a.ID, a.StartsAt, model.NotClosed, model.Withdrawn).Error
+	err = tx.Order("due_at, id").Find(&rows, "activity_id = ? AND starts_at = ? AND purpose NOT IN ? AND state <> ?", a.ID, a.StartsAt, []model.Purpose{model.DutyReminder, model.ApprovalResult}, model.Withdrawn).Error
 	if err != nil {
 		return nil, fmt.Errorf("reminders of activity %d: %w", a.ID, err)
 	}

@@ -150,10 +150,41 @@ func writeReminders(tx *gorm.DB, rows []model.Reminder) error {
 	return nil
 }
 
-// withdrawReminders takes back what has not been sent about the activity. One
-// whose outcome is in doubt is left to be resolved.
+// askConductors writes the message of the day that something waits for a
+// decision to everybody who conducts the activity, except who asked.
+func askConductors(tx *gorm.DB, rules model.SendingRules, a *model.Activity, asker uint64, now time.Time) error {
+	people, err := conductorsOf(tx, a.OrganisationID, model.DayOf(now, rules.Zone))
+	if err != nil {
+		return err
+	}
+	r := rules.Approvals(a, now)
+	// What was taken back earlier today because nothing waited any more.
+	err = tx.Model(&model.Reminder{}).Where("activity_id = ? AND kind = ? AND due_at = ? AND state = ? AND member_id <> ?", a.ID, r.Kind, r.DueAt, model.Withdrawn, asker).
+		Updates(map[string]any{"state": model.Queued, "reason": "", "settled_at": nil, "next_at": r.NextAt, "not_after": r.NotAfter}).Error
+	if err != nil {
+		return fmt.Errorf("put back reminders of activity %d: %w", a.ID, err)
+	}
+	var rows []model.Reminder
+	for _, id := range people {
+		if id != asker {
+			r.MemberID = id
+			rows = append(rows, r)
+		}
+	}
+	return writeReminders(tx, rows)
+}
+
+// notifyDecision tells the member what was decided.
+func notifyDecision(tx *gorm.DB, rules model.SendingRules, a *model.Activity, memberID uint64, kind model.ReminderKind, now time.Time) error {
+	r := rules.Answer(a, kind, now)
+	r.MemberID = memberID
+	return writeReminders(tx, []model.Reminder{r})
+}
+
+// withdrawReminders takes back what has not been sent about the meeting itself.
+// One whose outcome is in doubt is left to be resolved.
 func withdrawReminders(tx *gorm.DB, activityID uint64, reason string, now time.Time) error {
-	err := tx.Model(&model.Reminder{}).Where("activity_id = ? AND state = ? AND doubts = 0", activityID, model.Queued).
+	err := tx.Model(&model.Reminder{}).Where("activity_id = ? AND state = ? AND doubts = 0 AND kind NOT IN ?", activityID, model.Queued, model.RequestKinds()).
 		Updates(map[string]any{"state": model.Withdrawn, "reason": reason, "settled_at": now}).Error
 	if err != nil {
 		return fmt.Errorf("withdraw reminders of activity %d: %w", activityID, err)

@@ -223,7 +223,7 @@ func seatsOf(tx *gorm.DB, activityID uint64) ([]seat, error) {
 	}
 	for i := range leaves {
 		if n, ok := at[leaves[i].MemberID]; ok && seats[n].Entry != nil {
-			seats[n].Leave = &leaves[i] // the last one holds
+			seats[n].Excuse(&leaves[i])
 		}
 	}
 	return seats, nil

@@ -193,7 +193,11 @@ func (s *Reminders) prepare(tx *gorm.DB, token string) ([]*call, error) {
 					return nil, err
 				}
 			}
-			c.page, c.data = s.message(r, f, facts.awaited[r.ActivityID], now)
+			count := facts.awaited[r.ActivityID]
+			if r.Kind == model.ApprovalsWaiting {
+				count = f.Waiting
+			}
+			c.page, c.data = s.message(r, f, count, now)
 			facts.began(accountID)
 			calls = append(calls, c)
 			changes = map[string]any{"state": model.Attempting, "reason": "", "lease_until": c.LeaseUntil, "account_id": accountID,
@@ -214,11 +218,11 @@ func (s *Reminders) prepare(tx *gorm.DB, token string) ([]*call, error) {
 }
 
 // message is the page that a message leads to and what it says.
-func (s *Reminders) message(r *model.Reminder, f model.Facts, awaited int, now time.Time) (page string, data map[string]string) {
+func (s *Reminders) message(r *model.Reminder, f model.Facts, count int, now time.Time) (page string, data map[string]string) {
 	if f.Seat != nil {
 		return "pages/service/index?id=" + fmt.Sprint(f.Seat.Day.ID), s.catalogue[r.Purpose].Fill(r.SaysOfSeat(f.Seat, s.rules.Zone, now))
 	}
-	return "pages/activity/index?id=" + fmt.Sprint(r.ActivityID), s.catalogue[r.Purpose].Fill(r.Says(f.Activity, s.rules.Zone, awaited, now))
+	return "pages/activity/index?id=" + fmt.Sprint(r.ActivityID), s.catalogue[r.Purpose].Fill(r.Says(f.Activity, s.rules.Zone, count, now))
 }
 
 func record(tx *gorm.DB, history []model.SendDecision) error {
@@ -490,6 +494,7 @@ type gathered struct {
 	leave      map[[2]uint64]bool
 	conduct    map[[2]uint64]bool
 	awaited    map[uint64]int
+	waiting    map[uint64]int             // requests by activity
 	held       map[uint64][]model.Consent // by account, oldest first
 	today      map[uint64]int
 	busy       map[uint64]bool // accounts with a message on its way, or one of this template in doubt
@@ -498,7 +503,7 @@ type gathered struct {
 // gather reads the facts about rows of one purpose and holds their accounts.
 func (s *Reminders) gather(tx *gorm.DB, rows []model.Reminder, now time.Time) (*gathered, error) {
 	g := &gathered{activities: map[uint64]*model.Activity{}, seats: map[uint64]*model.SeatFacts{}, accounts: map[uint64]model.Account{}, roster: map[[2]uint64]bool{},
-		present: map[[2]uint64]bool{}, leave: map[[2]uint64]bool{}, conduct: map[[2]uint64]bool{}, awaited: map[uint64]int{},
+		present: map[[2]uint64]bool{}, leave: map[[2]uint64]bool{}, conduct: map[[2]uint64]bool{}, awaited: map[uint64]int{}, waiting: map[uint64]int{},
 		held: map[uint64][]model.Consent{}, today: map[uint64]int{}, busy: map[uint64]bool{}}
 	var ids, activityIDs, memberIDs, signUpIDs []uint64
 	for _, r := range rows {
@@ -542,7 +547,7 @@ func (g *gathered) readActivities(tx *gorm.DB, activityIDs, memberIDs []uint64) 
 	var leaves []model.Leave
 	both := func() *gorm.DB { return tx.Where("activity_id IN ? AND member_id IN ?", activityIDs, memberIDs) }
 	err := errors.Join(tx.Find(&activities, "id IN ?", activityIDs).Error, both().Find(&entries).Error,
-		both().Find(&recorded).Error, both().Find(&leaves).Error)
+		both().Find(&recorded).Error, both().Order("id").Find(&leaves).Error)
 	if err != nil {
 		return fmt.Errorf("read what reminders are about: %w", err)
 	}
@@ -556,7 +561,7 @@ func (g *gathered) readActivities(tx *gorm.DB, activityIDs, memberIDs []uint64) 
 		g.present[[2]uint64{t.ActivityID, t.MemberID}] = true
 	}
 	for _, l := range leaves {
-		g.leave[[2]uint64{l.ActivityID, l.MemberID}] = true
+		g.leave[[2]uint64{l.ActivityID, l.MemberID}] = l.Status != ""
 	}
 	return nil
 }
@@ -588,6 +593,19 @@ func (g *gathered) readSeats(tx *gorm.DB, signUpIDs []uint64) error {
 }
 
 func (g *gathered) readDuties(tx *gorm.DB, day model.Day) error {
+	var ids []uint64
+	for id := range g.activities {
+		ids = append(ids, id)
+	}
+	for _, table := range []any{&model.LeaveRequest{}, &model.LateRecord{}} {
+		var waiting []uint64
+		if err := tx.Model(table).Where("state = ? AND activity_id IN ?", model.Asked, ids).Pluck("activity_id", &waiting).Error; err != nil {
+			return fmt.Errorf("read requests that wait: %w", err)
+		}
+		for _, id := range waiting {
+			g.waiting[id]++
+		}
+	}
 	for _, a := range g.activities {
 		people, err := conductorsOf(tx, a.OrganisationID, day)
 		if err != nil {
@@ -641,7 +659,7 @@ func (g *gathered) readLedgers(tx *gorm.DB, accountIDs, rowIDs []uint64, templat
 func (g *gathered) of(r *model.Reminder) (model.Facts, uint64) {
 	at := [2]uint64{r.ActivityID, r.MemberID}
 	account, bound := g.accounts[r.MemberID]
-	return model.Facts{Activity: g.activities[r.ActivityID], Seat: g.seats[r.SignUpID], OnRoster: g.roster[at], Conducts: g.conduct[at], Present: g.present[at],
+	return model.Facts{Activity: g.activities[r.ActivityID], Seat: g.seats[r.SignUpID], OnRoster: g.roster[at], Conducts: g.conduct[at], Waiting: g.waiting[r.ActivityID], Present: g.present[at],
 		OnLeave: g.leave[at], Bound: bound, Template: g.template, Consents: len(g.held[account.ID]),
 		SentToday: g.today[account.ID], InFlight: g.busy[account.ID]}, account.ID
 }

@@ -44,6 +44,8 @@ type Settings struct {
 	TypedStep      time.Duration // how often the six digits change
 	PublicURL      string        // where phones and browsers reach this service
 
+	LateRecordDays int // how long after a meeting a 补签 may be asked for
+
 	Catalogue       model.Catalogue // which message template serves which purpose
 	Sending         model.SendingRules
 	ReminderWorkers int           // that send in this process; 0: others do
@@ -79,6 +81,7 @@ type Services struct {
 	Corrections   *Corrections
 	Movements     *Movements
 	Signals       *Signals
+	Requests      *Requests
 	Boards        *Boards
 	Screens       *Screens
 	Sheets        *Sheets
@@ -139,6 +142,7 @@ func New(p Parts) *Services {
 		Movements:     &Movements{db: p.DB, codes: codes, checkIns: checkIns, boards: boards, now: p.Now},
 		Signals:       &Signals{db: p.DB, step: p.Settings.CodeStep},
 		Corrections:   &Corrections{db: p.DB, boards: boards, settings: p.Settings, now: p.Now},
+		Requests:      &Requests{db: p.DB, boards: boards, settings: p.Settings, now: p.Now},
 		Boards:        boards,
 		Screens:       newScreens(p, codes, boards),
 		Sheets:        sheets,

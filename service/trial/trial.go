@@ -121,7 +121,8 @@ func New(t testing.TB, store string, options ...Option) *World {
 		Settings: service.Settings{
 			Zone: Zone, SessionIdle: 720 * time.Hour, SessionLife: 4320 * time.Hour, InvitationLife: 72 * time.Hour,
 			CodeStep: 15 * time.Second, CodeMargin: 10 * time.Second, TypedStep: time.Minute, PublicURL: "https://dj.example.cn",
-			Catalogue: catalogue(t), Sending: model.SendingRules{QuietFrom: 22 * time.Hour, QuietUntil: 7 * time.Hour, PerDay: 5},
+			LateRecordDays: 7,
+			Catalogue:      catalogue(t), Sending: model.SendingRules{QuietFrom: 22 * time.Hour, QuietUntil: 7 * time.Hour, PerDay: 5},
 		},
 		Now: w.Clock.Now,
 		Log: slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),

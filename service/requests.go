@@ -1,0 +1,600 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"gorm.io/gorm"
+
+	"dangri/model"
+)
+
+// Requests is what members ask and the branch decides: leave from an activity,
+// and 补签, that somebody was there and was not scanned. Nobody decides about
+// what they asked for themselves.
+type Requests struct {
+	db       *gorm.DB
+	boards   *Boards
+	settings Settings
+	now      func() time.Time
+}
+
+// LeaveInput is a member asking leave.
+type LeaveInput struct {
+	Status model.AttendanceStatus `json:"status" enum:"sick_leave,personal_leave,duty_leave" doc:"病假、事假、公假"`
+	Note   string                 `json:"note,omitempty" maxLength:"100" doc:"说明，可不填"`
+	Nonce  string                 `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次申请生成一次，重试时不变"`
+}
+
+// LateRecordInput is 补签: the caller, or a member for whom the caller asks,
+// was there.
+type LateRecordInput struct {
+	MemberID uint64     `json:"member_id,omitempty" maximum:"9007199254740991" doc:"书记替谁申请；本人申请不用给"`
+	CameAt   *time.Time `json:"came_at,omitempty" doc:"到会的时间，记不清可不给"`
+	Reason   string     `json:"reason" minLength:"2" maxLength:"100" doc:"当时为什么没有签上"`
+	Nonce    string     `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次申请生成一次，重试时不变"`
+}
+
+// DecisionInput is the answer to a request.
+type DecisionInput struct {
+	Approve bool   `json:"approve" doc:"同意与否"`
+	Answer  string `json:"answer,omitempty" maxLength:"100" doc:"答复，会告诉本人；可不填"`
+}
+
+// RequestView is a request as those see it who ask or decide.
+type RequestView struct {
+	ID            uint64                 `json:"id" doc:"在同一种里的编号"`
+	Kind          string                 `json:"kind" enum:"leave,late_record" doc:"请假或补签"`
+	ActivityID    uint64                 `json:"activity_id"`
+	ActivityTitle string                 `json:"activity_title"`
+	StartsAt      time.Time              `json:"starts_at"`
+	MemberID      uint64                 `json:"member_id"`
+	Name          string                 `json:"name"`
+	Status        model.AttendanceStatus `json:"status,omitempty" doc:"请的是什么假"`
+	CameAt        *time.Time             `json:"came_at,omitempty" doc:"补签：到会的时间"`
+	Reason        string                 `json:"reason,omitempty" doc:"请假的说明，或补签的缘由"`
+	State         model.RequestState     `json:"state" enum:"asked,approved,refused,withdrawn"`
+	StateName     string                 `json:"state_name" doc:"可以直接显示"`
+	AskedBy       string                 `json:"asked_by" doc:"谁申请的"`
+	AskedAt       time.Time              `json:"asked_at"`
+	DecidedBy     string                 `json:"decided_by,omitempty"`
+	DecidedAt     *time.Time             `json:"decided_at"`
+	Answer        string                 `json:"answer,omitempty"`
+	CameAfterAll  bool                   `json:"came_after_all,omitempty" doc:"请了假，人还是到了：按到会计"`
+}
+
+// AskLeave asks leave for the caller from an activity that is not closed: they
+// are on its roster and have not come. One request of a person is open at a
+// time; a retry answers with the first. Refused as leave_asked while another is.
+func (s *Requests) AskLeave(ctx context.Context, actor *model.Actor, activityID uint64, in LeaveInput) (*RequestView, error) {
+	now := s.now()
+	once, err := onceOf(in.Nonce, activityID, in)
+	if err != nil {
+		return nil, err
+	}
+	row, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.LeaveRequest, error) {
+		if _, _, _, err := seen(tx, actor, activityID); err != nil {
+			return nil, err
+		}
+		a, err := lock[model.Activity](tx, activityID, model.ErrActivityNotFound)
+		if err != nil {
+			return nil, err
+		}
+		if first, err := firstOf[model.LeaveRequest](tx, "member_id", actor.MemberID, in.Nonce); first != nil || err != nil {
+			return replay(first, err, once)
+		}
+		own, err := standingOf(tx, activityID, actor.MemberID)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case own.Entry == nil:
+			return nil, model.ErrNotOnRoster
+		case own.Recorded != nil && own.Recorded.Status == model.Present:
+			return nil, model.ErrAlreadyCheckedIn.With("checked_in_at", own.Recorded.At)
+		}
+		if err := a.Allow(model.Published); err != nil {
+			return nil, err
+		}
+		live := true
+		row := &model.LeaveRequest{ActivityID: activityID, MemberID: actor.MemberID, Status: in.Status, Note: cleanLine(in.Note),
+			Live: &live, State: model.Asked, AskedAt: now, Once: once}
+		if err := tx.Create(row).Error; err != nil {
+			return nil, fmt.Errorf("ask leave: %w", err)
+		}
+		return row, askConductors(tx, s.settings.Sending, a, actor.MemberID, now)
+	})
+	if errors.Is(err, gorm.ErrDuplicatedKey) {
+		// The open request, or the first try with the nonce, came in between.
+		first, found := firstOf[model.LeaveRequest](s.db.WithContext(ctx), "member_id", actor.MemberID, in.Nonce)
+		if first == nil && found == nil {
+			return nil, model.ErrLeaveAsked
+		}
+		row, err = replay(first, found, once)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.leave(ctx, row)
+}
+
+// DecideLeave approves or refuses a leave, by whoever conducts the activity and
+// is not the member. An approved leave excuses from then on, also where the
+// meeting was closed meanwhile and the member is down as absent. Deciding the
+// same again changes nothing.
+func (s *Requests) DecideLeave(ctx context.Context, actor *model.Actor, id uint64, in DecisionInput) (*RequestView, error) {
+	now := s.now()
+	row, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.LeaveRequest, error) {
+		r, err := find[model.LeaveRequest](tx, id, model.ErrRequestNotFound)
+		if err != nil {
+			return nil, err
+		}
+		if _, _, err := conducted(tx, actor, r.ActivityID); err != nil {
+			return nil, hidden(err, model.ErrRequestNotFound)
+		}
+		if r.MemberID == actor.MemberID {
+			return nil, model.ErrOwnRequest
+		}
+		a, err := lock[model.Activity](tx, r.ActivityID, model.ErrActivityNotFound)
+		if err != nil {
+			return nil, err
+		}
+		if r, err = lock[model.LeaveRequest](tx, id, model.ErrRequestNotFound); err != nil {
+			return nil, err
+		}
+		if r.State != model.Asked {
+			return r, decidedBefore(r.State, in.Approve)
+		}
+		if err := a.Allow(model.Published, model.Closed); err != nil {
+			return nil, err
+		}
+		r.Decide(in.Approve, actor.MemberID, cleanLine(in.Answer), now)
+		if err := tx.Save(r).Error; err != nil {
+			return nil, fmt.Errorf("decide leave %d: %w", id, err)
+		}
+		kind := model.LeaveRefused
+		if in.Approve {
+			kind = model.LeaveApproved
+			if err := s.excuse(tx, actor, a, r, now); err != nil {
+				return nil, err
+			}
+		}
+		return r, errors.Join(notifyDecision(tx, s.settings.Sending, a, r.MemberID, kind, now),
+			auditBy(tx, now, actor, "decide_leave", "leave_request", id, "ok", map[string]any{"member_id": r.MemberID, "approve": in.Approve}))
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.boards.changed(ctx, row.ActivityID)
+	return s.leave(ctx, row)
+}
+
+// excuse writes an approved leave into the log, and at a closed meeting in
+// place of an absence. Who came all the same stays present.
+func (s *Requests) excuse(tx *gorm.DB, actor *model.Actor, a *model.Activity, r *model.LeaveRequest, now time.Time) error {
+	leave := model.Leave{ActivityID: a.ID, MemberID: r.MemberID, Status: r.Status, Reason: r.Note, RecordedBy: actor.MemberID, CreatedAt: now,
+		Once: model.Once{Nonce: fmt.Sprintf("leave-request-%d", r.ID)}}
+	if err := tx.Create(&leave).Error; err != nil {
+		return fmt.Errorf("note leave of member %d: %w", r.MemberID, err)
+	}
+	own, err := standingOf(tx, a.ID, r.MemberID)
+	if err != nil || own.Recorded == nil || own.Recorded.Status != model.Absent {
+		return err
+	}
+	row := &model.Attendance{MemberID: r.MemberID, Day: own.Recorded.Day, Status: r.Status, Provenance: model.ByCorrection, At: now, Reason: r.Note}
+	return replaceAttendance(tx, s.settings.Zone, actor, a, row, "会后批准请假", now)
+}
+
+// WithdrawLeave is 销假: the member takes the own request back, approved or not,
+// until the meeting is closed. Withdrawing again changes nothing.
+func (s *Requests) WithdrawLeave(ctx context.Context, actor *model.Actor, id uint64) (*RequestView, error) {
+	now := s.now()
+	row, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.LeaveRequest, error) {
+		r, err := find[model.LeaveRequest](tx, id, model.ErrRequestNotFound)
+		if err != nil {
+			return nil, err
+		}
+		if r.MemberID != actor.MemberID {
+			return nil, model.ErrRequestNotFound
+		}
+		a, err := lock[model.Activity](tx, r.ActivityID, model.ErrActivityNotFound)
+		if err != nil {
+			return nil, err
+		}
+		if r, err = lock[model.LeaveRequest](tx, id, model.ErrRequestNotFound); err != nil || r.State == model.RequestWithdrawn {
+			return r, err
+		}
+		if r.State == model.RequestRefused {
+			return nil, model.ErrRequestDecided
+		}
+		if err := a.Allow(model.Published); err != nil {
+			return nil, err
+		}
+		approved := r.State == model.Approved
+		r.State, r.Live, r.WithdrawnAt = model.RequestWithdrawn, nil, &now
+		if err := tx.Save(r).Error; err != nil {
+			return nil, fmt.Errorf("withdraw leave %d: %w", id, err)
+		}
+		if !approved {
+			return r, nil
+		}
+		back := model.Leave{ActivityID: a.ID, MemberID: r.MemberID, Reason: "本人销假", RecordedBy: actor.MemberID, CreatedAt: now,
+			Once: model.Once{Nonce: fmt.Sprintf("leave-request-%d-back", r.ID)}}
+		if err := tx.Create(&back).Error; err != nil {
+			return nil, fmt.Errorf("take back leave of member %d: %w", r.MemberID, err)
+		}
+		return r, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.boards.changed(ctx, row.ActivityID)
+	return s.leave(ctx, row)
+}
+
+// AskLateRecord asks for a 补签, by the member or by whoever conducts the
+// activity for somebody on its roster: from the end of the check-in on, for so
+// many days after the meeting as the installation says (seven).
+func (s *Requests) AskLateRecord(ctx context.Context, actor *model.Actor, activityID uint64, in LateRecordInput) (*RequestView, error) {
+	now := s.now()
+	once, err := onceOf(in.Nonce, activityID, in)
+	if err != nil {
+		return nil, err
+	}
+	reason, err := cleanReason(in.Reason)
+	if err != nil {
+		return nil, err
+	}
+	if in.MemberID == 0 {
+		in.MemberID = actor.MemberID
+	}
+	row, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.LateRecord, error) {
+		a, line, _, err := seen(tx, actor, activityID)
+		if err != nil {
+			return nil, err
+		}
+		if in.MemberID != actor.MemberID && !actor.Conducts(line) {
+			return nil, model.ErrNotConductor
+		}
+		if a, err = lock[model.Activity](tx, activityID, model.ErrActivityNotFound); err != nil {
+			return nil, err
+		}
+		if first, err := firstOf[model.LateRecord](tx, "asked_by", actor.MemberID, in.Nonce); first != nil || err != nil {
+			return replay(first, err, once)
+		}
+		own, err := standingOf(tx, activityID, in.MemberID)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case own.Entry == nil:
+			return nil, model.ErrNotOnRoster
+		case own.Recorded != nil && own.Recorded.Status == model.Present:
+			return nil, model.ErrAlreadyCheckedIn.With("checked_in_at", own.Recorded.At)
+		}
+		if err := a.LateRecordAt(s.settings.LateRecordDays, now); err != nil {
+			return nil, err
+		}
+		live := true
+		row := &model.LateRecord{ActivityID: activityID, MemberID: in.MemberID, BranchID: own.Entry.BranchID, Reason: reason,
+			Live: &live, State: model.Asked, AskedBy: actor.MemberID, AskedAt: now, Once: once}
+		if in.CameAt != nil {
+			came := in.CameAt.UTC().Truncate(time.Second)
+			if came.Before(a.OpensAt) || !came.Before(a.EndsAt) {
+				return nil, model.BadField("came_at", "到会的时间应在开放签到之后、活动结束之前")
+			}
+			row.CameAt = &came
+		}
+		if err := tx.Create(row).Error; err != nil {
+			return nil, fmt.Errorf("ask for late record: %w", err)
+		}
+		return row, errors.Join(askConductors(tx, s.settings.Sending, a, actor.MemberID, now),
+			auditBy(tx, now, actor, "ask_late_record", "late_record", row.ID, "ok", map[string]any{"activity_id": activityID, "member_id": in.MemberID}))
+	})
+	if errors.Is(err, gorm.ErrDuplicatedKey) {
+		first, found := firstOf[model.LateRecord](s.db.WithContext(ctx), "asked_by", actor.MemberID, in.Nonce)
+		if first == nil && found == nil {
+			return nil, model.ErrLateRecordAsked
+		}
+		row, err = replay(first, found, once)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.lateRecord(ctx, row)
+}
+
+// DecideLateRecord approves or refuses a 补签, by somebody who oversees the
+// activity's organisation and is neither who asked nor the member: refused as
+// own_request. Approved, the member counts as present, never as late; the
+// absence that the closing wrote stays as the first entry.
+func (s *Requests) DecideLateRecord(ctx context.Context, actor *model.Actor, id uint64, in DecisionInput) (*RequestView, error) {
+	now := s.now()
+	row, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.LateRecord, error) {
+		r, err := find[model.LateRecord](tx, id, model.ErrRequestNotFound)
+		if err != nil {
+			return nil, err
+		}
+		a, line, _, err := seen(tx, actor, r.ActivityID)
+		switch {
+		case err != nil:
+			return nil, hidden(err, model.ErrRequestNotFound)
+		case r.MemberID == actor.MemberID, r.AskedBy == actor.MemberID:
+			return nil, model.ErrOwnRequest
+		case !actor.Oversees(line):
+			return nil, model.ErrNotConductor
+		}
+		if a, err = lock[model.Activity](tx, r.ActivityID, model.ErrActivityNotFound); err != nil {
+			return nil, err
+		}
+		if r, err = lock[model.LateRecord](tx, id, model.ErrRequestNotFound); err != nil {
+			return nil, err
+		}
+		if r.State != model.Asked {
+			return r, decidedBefore(r.State, in.Approve)
+		}
+		if err := a.Allow(model.Published, model.Closed); err != nil {
+			return nil, err
+		}
+		r.Decide(in.Approve, actor.MemberID, cleanLine(in.Answer), now)
+		if err := tx.Save(r).Error; err != nil {
+			return nil, fmt.Errorf("decide late record %d: %w", id, err)
+		}
+		kind := model.LateRecordRefused
+		if in.Approve {
+			kind = model.LateRecordApproved
+			if err := s.present(tx, actor, a, r, now); err != nil {
+				return nil, err
+			}
+		}
+		return r, errors.Join(notifyDecision(tx, s.settings.Sending, a, r.MemberID, kind, now),
+			auditBy(tx, now, actor, "decide_late_record", "late_record", id, "ok", map[string]any{"member_id": r.MemberID, "approve": in.Approve}))
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.boards.changed(ctx, row.ActivityID)
+	return s.lateRecord(ctx, row)
+}
+
+// present writes an approved 补签, unless the member was recorded as present in
+// the meantime.
+func (s *Requests) present(tx *gorm.DB, actor *model.Actor, a *model.Activity, r *model.LateRecord, now time.Time) error {
+	own, err := standingOf(tx, a.ID, r.MemberID)
+	if err != nil || own.Recorded != nil && own.Recorded.Status == model.Present {
+		return err
+	}
+	row := &model.Attendance{MemberID: r.MemberID, Status: model.Present, Provenance: model.ByLateRecord, At: a.StartsAt, Reason: r.Reason}
+	if r.CameAt != nil {
+		row.At = *r.CameAt
+	}
+	return replaceAttendance(tx, s.settings.Zone, actor, a, row, "补签已批准", now)
+}
+
+// RequestPage is a list of requests: what waits first, then the latest.
+type RequestPage struct {
+	Items []RequestView `json:"items" doc:"待审批的在前，最多两百条"`
+}
+
+const mostRequests = 200
+
+// OfActivity is the leave and 补签 asked for one activity, for those who oversee
+// its organisation; a member sees the own.
+func (s *Requests) OfActivity(ctx context.Context, actor *model.Actor, activityID uint64) (*RequestPage, error) {
+	db := s.db.WithContext(ctx)
+	_, line, _, err := seen(db, actor, activityID)
+	if err != nil {
+		return nil, err
+	}
+	return s.list(db, actor.Conducts(line), func(rows *gorm.DB) *gorm.DB {
+		if !actor.Oversees(line) {
+			rows = rows.Where("q.member_id = ?", actor.MemberID)
+		}
+		return rows.Where("q.activity_id = ?", activityID)
+	}, actor)
+}
+
+// Waiting is what waits for the caller to decide, in the organisations whose
+// meetings they run.
+func (s *Requests) Waiting(ctx context.Context, actor *model.Actor) (*RequestPage, error) {
+	db := s.db.WithContext(ctx)
+	return s.list(db, true, func(rows *gorm.DB) *gorm.DB {
+		return rows.Where("q.state = ? AND a.organisation_id IN (?) AND q.member_id <> ?", model.Asked, homesOf(db, actor), actor.MemberID)
+	}, actor)
+}
+
+// list reads both kinds. Why somebody asked leave is for those who conduct the
+// meeting, and for the member.
+func (s *Requests) list(db *gorm.DB, reasons bool, which func(*gorm.DB) *gorm.DB, actor *model.Actor) (*RequestPage, error) {
+	var leaves []model.LeaveRequest
+	var records []model.LateRecord
+	of := func(table string) *gorm.DB {
+		return which(db.Table(table + " q").Select("q.*").Joins("JOIN activities a ON a.id = q.activity_id")).
+			Order("CASE WHEN q.state = 'asked' THEN 0 ELSE 1 END, q.id DESC").Limit(mostRequests)
+	}
+	if err := errors.Join(of("leave_requests").Scan(&leaves).Error, of("late_records").Scan(&records).Error); err != nil {
+		return nil, fmt.Errorf("list requests: %w", err)
+	}
+	items, err := s.views(db, leaves, records)
+	if err != nil {
+		return nil, err
+	}
+	for i := range items {
+		if !reasons && items[i].MemberID != actor.MemberID {
+			items[i].Reason, items[i].Answer = "", ""
+		}
+	}
+	slices.SortStableFunc(items, func(x, y RequestView) int {
+		if (x.State == model.Asked) != (y.State == model.Asked) {
+			if x.State == model.Asked {
+				return -1
+			}
+			return 1
+		}
+		return y.AskedAt.Compare(x.AskedAt)
+	})
+	return &RequestPage{Items: items[:min(mostRequests, len(items))]}, nil
+}
+
+func (s *Requests) leave(ctx context.Context, r *model.LeaveRequest) (*RequestView, error) {
+	return first(s.views(s.db.WithContext(ctx), []model.LeaveRequest{*r}, nil))
+}
+
+func (s *Requests) lateRecord(ctx context.Context, r *model.LateRecord) (*RequestView, error) {
+	return first(s.views(s.db.WithContext(ctx), nil, []model.LateRecord{*r}))
+}
+
+func first(views []RequestView, err error) (*RequestView, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &views[0], nil
+}
+
+// views gives the rows the names that people know.
+func (s *Requests) views(db *gorm.DB, leaves []model.LeaveRequest, records []model.LateRecord) ([]RequestView, error) {
+	out := []RequestView{}
+	var people, activityIDs []uint64
+	for i := range leaves {
+		r := &leaves[i]
+		people, activityIDs = append(people, r.MemberID, deref(r.DecidedBy)), append(activityIDs, r.ActivityID)
+	}
+	for i := range records {
+		r := &records[i]
+		people, activityIDs = append(people, r.MemberID, r.AskedBy, deref(r.DecidedBy)), append(activityIDs, r.ActivityID)
+	}
+	names, err := namesOf(db, people)
+	if err != nil {
+		return nil, err
+	}
+	var activities []model.Activity
+	var came []model.Attendance
+	err = errors.Join(db.Select("id", "title", "starts_at").Find(&activities, "id IN ?", activityIDs).Error,
+		db.Select("activity_id", "member_id").Find(&came, "activity_id IN ? AND member_id IN ? AND status = ? AND voided = 0", activityIDs, people, model.Present).Error)
+	if err != nil {
+		return nil, fmt.Errorf("what requests are about: %w", err)
+	}
+	about, present := map[uint64]model.Activity{}, map[[2]uint64]bool{}
+	for _, a := range activities {
+		about[a.ID] = a
+	}
+	for _, t := range came {
+		present[[2]uint64{t.ActivityID, t.MemberID}] = true
+	}
+	for i := range leaves {
+		r := &leaves[i]
+		out = append(out, RequestView{ID: r.ID, Kind: "leave", ActivityID: r.ActivityID, MemberID: r.MemberID, Status: r.Status, Reason: r.Note, State: r.State,
+			AskedBy: names[r.MemberID], AskedAt: r.AskedAt, DecidedBy: names[deref(r.DecidedBy)], DecidedAt: r.DecidedAt, Answer: r.Answer,
+			CameAfterAll: r.State == model.Approved && present[[2]uint64{r.ActivityID, r.MemberID}]})
+	}
+	for i := range records {
+		r := &records[i]
+		out = append(out, RequestView{ID: r.ID, Kind: "late_record", ActivityID: r.ActivityID, MemberID: r.MemberID, CameAt: r.CameAt, Reason: r.Reason, State: r.State,
+			AskedBy: names[r.AskedBy], AskedAt: r.AskedAt, DecidedBy: names[deref(r.DecidedBy)], DecidedAt: r.DecidedAt, Answer: r.Answer})
+	}
+	for i := range out {
+		v := &out[i]
+		v.ActivityTitle, v.StartsAt, v.Name, v.StateName = about[v.ActivityID].Title, about[v.ActivityID].StartsAt, names[v.MemberID], model.RequestStateNames[v.State]
+	}
+	return out, nil
+}
+
+// LateRecordFigures is how often a month's attendance rests on 补签.
+type LateRecordFigures struct {
+	Month    string                 `json:"month"`
+	Branches []LateRecordBranchLine `json:"branches"`
+}
+
+// LateRecordBranchLine is one branch of them.
+type LateRecordBranchLine struct {
+	BranchID    uint64 `json:"branch_id"`
+	Branch      string `json:"branch"`
+	Asked       int    `json:"asked" doc:"申请几次"`
+	Approved    int    `json:"approved" doc:"同意几次"`
+	Refused     int    `json:"refused" doc:"未同意几次"`
+	Attendances int    `json:"attendances" doc:"同月到会的人次"`
+}
+
+// Figures is the 补签 of a month in each branch at or below an organisation, by
+// the day of the meeting, for those who oversee it: how many were asked for and
+// granted, beside how many attendances there were in all.
+func (s *Requests) Figures(ctx context.Context, actor *model.Actor, organisationID uint64, month string) (*LateRecordFigures, error) {
+	db := s.db.WithContext(ctx)
+	line, err := lineOf(db, organisationID)
+	if err != nil {
+		return nil, err
+	}
+	if !actor.Oversees(line) {
+		return nil, model.ErrNotFound
+	}
+	begin, err := time.ParseInLocation("2006-01", month, s.settings.Zone)
+	if err != nil || begin.Year() < 2000 || begin.Year() > 2100 {
+		return nil, model.BadField("month", "月份应为 2026-11 的形式")
+	}
+	from, until := begin.UTC(), begin.AddDate(0, 1, 0).UTC()
+	out := &LateRecordFigures{Month: month, Branches: []LateRecordBranchLine{}}
+	// The table's own alias: below uses o.
+	err = db.Table("organisations b").Select(`b.id AS branch_id, b.name AS branch,
+		(SELECT COUNT(*) FROM late_records r JOIN activities a ON a.id = r.activity_id WHERE r.branch_id = b.id AND a.starts_at >= ? AND a.starts_at < ?) AS asked,
+		(SELECT COUNT(*) FROM late_records r JOIN activities a ON a.id = r.activity_id WHERE r.branch_id = b.id AND a.starts_at >= ? AND a.starts_at < ? AND r.state = ?) AS approved,
+		(SELECT COUNT(*) FROM late_records r JOIN activities a ON a.id = r.activity_id WHERE r.branch_id = b.id AND a.starts_at >= ? AND a.starts_at < ? AND r.state = ?) AS refused,
+		(SELECT COUNT(*) FROM activities a JOIN attendances t ON t.activity_id = a.id WHERE a.starts_at >= ? AND a.starts_at < ? AND t.branch_id = b.id AND t.status = ? AND t.voided = 0) AS attendances`,
+		from, until, from, until, model.Approved, from, until, model.RequestRefused, from, until, model.Present).
+		Where("b.kind = ? AND b.id IN (?)", model.Branch, below(db, []uint64{organisationID})).Order("b.id").Scan(&out.Branches).Error
+	if err != nil {
+		return nil, fmt.Errorf("late records below organisation %d: %w", organisationID, err)
+	}
+	return out, nil
+}
+
+// onceOf is the nonce of what was asked of an activity, with the digest of it.
+func onceOf(nonce string, activityID uint64, in any) (model.Once, error) {
+	content, err := json.Marshal([]any{activityID, in})
+	if err != nil {
+		return model.Once{}, fmt.Errorf("digest request: %w", err)
+	}
+	return model.Once{Nonce: nonce, Fingerprint: digest(string(content))[:22]}, nil
+}
+
+// firstOf is the row that the person's first try with the nonce made, nil where
+// there is none.
+func firstOf[T any](tx *gorm.DB, person string, id uint64, nonce string) (*T, error) {
+	var rows []T
+	if err := tx.Limit(1).Find(&rows, person+" = ? AND nonce = ?", id, nonce).Error; err != nil {
+		return nil, fmt.Errorf("find first try: %w", err)
+	}
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	return &rows[0], nil
+}
+
+// replay answers with the first try, unless it asked for something else.
+func replay[T interface {
+	Replays(again model.Once) (bool, error)
+}](first T, err error, once model.Once) (T, error) {
+	if err == nil {
+		_, err = first.Replays(once)
+	}
+	return first, err
+}
+
+// decidedBefore refuses another decision than the one that was taken.
+func decidedBefore(state model.RequestState, approve bool) error {
+	if approve && state == model.Approved || !approve && state == model.RequestRefused {
+		return nil
+	}
+	return model.ErrRequestDecided
+}
+
+// hidden turns "no such activity" into "no such request".
+func hidden(err error, missing *model.Error) error {
+	if errors.Is(err, model.ErrActivityNotFound) {
+		return missing
+	}
+	return err
+}
