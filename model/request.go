@@ -34,6 +34,7 @@ type LeaveRequest struct {
 	ID          uint64
 	ActivityID  uint64
 	MemberID    uint64
+	BranchID    uint64           // of that day
 	Status      AttendanceStatus // which kind of leave
 	Note        string
 	Live        *bool // true while asked or approved, else null

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -151,9 +152,15 @@ func writeReminders(tx *gorm.DB, rows []model.Reminder) error {
 }
 
 // askConductors writes the message of the day that something waits for a
-// decision to everybody who conducts the activity, except who asked.
-func askConductors(tx *gorm.DB, rules model.SendingRules, a *model.Activity, asker uint64, now time.Time) error {
-	people, err := conductorsOf(tx, a.OrganisationID, model.DayOf(now, rules.Zone))
+// decision to everybody who decides for people of the branch, except who asked.
+func askConductors(tx *gorm.DB, rules model.SendingRules, a *model.Activity, branchID, asker uint64, now time.Time) error {
+	organisation := a.OrganisationID
+	if partners, err := jointBranchesOf(tx, a.ID); err != nil {
+		return err
+	} else if slices.Contains(partners, branchID) {
+		organisation = branchID
+	}
+	people, err := conductorsOf(tx, organisation, model.DayOf(now, rules.Zone))
 	if err != nil {
 		return err
 	}

@@ -65,6 +65,8 @@ type RequestView struct {
 	DecidedAt     *time.Time             `json:"decided_at"`
 	Answer        string                 `json:"answer,omitempty"`
 	CameAfterAll  bool                   `json:"came_after_all,omitempty" doc:"请了假，人还是到了：按到会计"`
+
+	branch uint64
 }
 
 // AskLeave asks leave for the caller from an activity that is not closed: they
@@ -102,11 +104,11 @@ func (s *Requests) AskLeave(ctx context.Context, actor *model.Actor, activityID 
 		}
 		live := true
 		row := &model.LeaveRequest{ActivityID: activityID, MemberID: actor.MemberID, Status: in.Status, Note: cleanLine(in.Note),
-			Live: &live, State: model.Asked, AskedAt: now, Once: once}
+			BranchID: own.Entry.BranchID, Live: &live, State: model.Asked, AskedAt: now, Once: once}
 		if err := tx.Create(row).Error; err != nil {
 			return nil, fmt.Errorf("ask leave: %w", err)
 		}
-		return row, askConductors(tx, s.settings.Sending, a, actor.MemberID, now)
+		return row, askConductors(tx, s.settings.Sending, a, row.BranchID, actor.MemberID, now)
 	})
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
 		// The open request, or the first try with the nonce, came in between.
@@ -122,8 +124,8 @@ func (s *Requests) AskLeave(ctx context.Context, actor *model.Actor, activityID 
 	return s.leave(ctx, row)
 }
 
-// DecideLeave approves or refuses a leave, by whoever conducts the activity and
-// is not the member. An approved leave excuses from then on, also where the
+// DecideLeave approves or refuses a leave, by whoever conducts the activity, or
+// the member's branch that meets with others, and is not the member. An approved leave excuses from then on, also where the
 // meeting was closed meanwhile and the member is down as absent. Deciding the
 // same again changes nothing.
 func (s *Requests) DecideLeave(ctx context.Context, actor *model.Actor, id uint64, in DecisionInput) (*RequestView, error) {
@@ -133,14 +135,14 @@ func (s *Requests) DecideLeave(ctx context.Context, actor *model.Actor, id uint6
 		if err != nil {
 			return nil, err
 		}
-		if _, _, err := conducted(tx, actor, r.ActivityID); err != nil {
+		a, all, err := holdJointly(tx, actor, r.ActivityID)
+		switch {
+		case err != nil:
 			return nil, hidden(err, model.ErrRequestNotFound)
-		}
-		if r.MemberID == actor.MemberID {
+		case r.MemberID == actor.MemberID:
 			return nil, model.ErrOwnRequest
 		}
-		a, err := lock[model.Activity](tx, r.ActivityID, model.ErrActivityNotFound)
-		if err != nil {
+		if err := all.mayRecord(actor, r.BranchID, false); err != nil {
 			return nil, err
 		}
 		if r, err = lock[model.LeaveRequest](tx, id, model.ErrRequestNotFound); err != nil {
@@ -237,7 +239,7 @@ func (s *Requests) WithdrawLeave(ctx context.Context, actor *model.Actor, id uin
 }
 
 // AskLateRecord asks for a 补签, by the member or by whoever conducts the
-// activity for somebody on its roster: from the end of the check-in on, for so
+// activity, or the member's branch, for somebody on its roster: from the end of the check-in on, for so
 // many days after the meeting as the installation says (seven).
 func (s *Requests) AskLateRecord(ctx context.Context, actor *model.Actor, activityID uint64, in LateRecordInput) (*RequestView, error) {
 	now := s.now()
@@ -253,14 +255,12 @@ func (s *Requests) AskLateRecord(ctx context.Context, actor *model.Actor, activi
 		in.MemberID = actor.MemberID
 	}
 	row, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.LateRecord, error) {
-		a, line, _, err := seen(tx, actor, activityID)
+		_, all, err := jointly(tx, actor, activityID)
 		if err != nil {
 			return nil, err
 		}
-		if in.MemberID != actor.MemberID && !actor.Conducts(line) {
-			return nil, model.ErrNotConductor
-		}
-		if a, err = lock[model.Activity](tx, activityID, model.ErrActivityNotFound); err != nil {
+		a, err := lock[model.Activity](tx, activityID, model.ErrActivityNotFound)
+		if err != nil {
 			return nil, err
 		}
 		if first, err := firstOf[model.LateRecord](tx, "asked_by", actor.MemberID, in.Nonce); first != nil || err != nil {
@@ -270,7 +270,13 @@ func (s *Requests) AskLateRecord(ctx context.Context, actor *model.Actor, activi
 		if err != nil {
 			return nil, err
 		}
-		switch {
+		branch := a.OrganisationID
+		if own.Entry != nil {
+			branch = own.Entry.BranchID
+		}
+		switch self := in.MemberID == actor.MemberID; {
+		case !self && all.mayRecord(actor, branch, true) != nil:
+			return nil, model.ErrNotConductor
 		case own.Entry == nil:
 			return nil, model.ErrNotOnRoster
 		case own.Recorded != nil && own.Recorded.Status == model.Present:
@@ -280,7 +286,7 @@ func (s *Requests) AskLateRecord(ctx context.Context, actor *model.Actor, activi
 			return nil, err
 		}
 		live := true
-		row := &model.LateRecord{ActivityID: activityID, MemberID: in.MemberID, BranchID: own.Entry.BranchID, Reason: reason,
+		row := &model.LateRecord{ActivityID: activityID, MemberID: in.MemberID, BranchID: branch, Reason: reason,
 			Live: &live, State: model.Asked, AskedBy: actor.MemberID, AskedAt: now, Once: once}
 		if in.CameAt != nil {
 			came := in.CameAt.UTC().Truncate(time.Second)
@@ -292,7 +298,7 @@ func (s *Requests) AskLateRecord(ctx context.Context, actor *model.Actor, activi
 		if err := tx.Create(row).Error; err != nil {
 			return nil, fmt.Errorf("ask for late record: %w", err)
 		}
-		return row, errors.Join(askConductors(tx, s.settings.Sending, a, actor.MemberID, now),
+		return row, errors.Join(askConductors(tx, s.settings.Sending, a, row.BranchID, actor.MemberID, now),
 			auditBy(tx, now, actor, "ask_late_record", "late_record", row.ID, "ok", map[string]any{"activity_id": activityID, "member_id": in.MemberID}))
 	})
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
@@ -308,8 +314,8 @@ func (s *Requests) AskLateRecord(ctx context.Context, actor *model.Actor, activi
 	return s.lateRecord(ctx, row)
 }
 
-// DecideLateRecord approves or refuses a 补签, by somebody who oversees the
-// activity's organisation and is neither who asked nor the member: refused as
+// DecideLateRecord approves or refuses a 补签, by somebody who conducts the
+// activity or oversees the member's branch and is neither who asked nor the member: refused as
 // own_request. Approved, the member counts as present, never as late; the
 // absence that the closing wrote stays as the first entry.
 func (s *Requests) DecideLateRecord(ctx context.Context, actor *model.Actor, id uint64, in DecisionInput) (*RequestView, error) {
@@ -319,16 +325,17 @@ func (s *Requests) DecideLateRecord(ctx context.Context, actor *model.Actor, id 
 		if err != nil {
 			return nil, err
 		}
-		a, line, _, err := seen(tx, actor, r.ActivityID)
+		_, all, err := jointly(tx, actor, r.ActivityID)
 		switch {
 		case err != nil:
 			return nil, hidden(err, model.ErrRequestNotFound)
 		case r.MemberID == actor.MemberID, r.AskedBy == actor.MemberID:
 			return nil, model.ErrOwnRequest
-		case !actor.Oversees(line):
+		case !actor.Conducts(all[0].line) && !actor.Oversees(all.of(r.BranchID).line):
 			return nil, model.ErrNotConductor
 		}
-		if a, err = lock[model.Activity](tx, r.ActivityID, model.ErrActivityNotFound); err != nil {
+		a, err := lock[model.Activity](tx, r.ActivityID, model.ErrActivityNotFound)
+		if err != nil {
 			return nil, err
 		}
 		if r, err = lock[model.LateRecord](tx, id, model.ErrRequestNotFound); err != nil {
@@ -386,30 +393,33 @@ const mostRequests = 200
 // its organisation; a member sees the own.
 func (s *Requests) OfActivity(ctx context.Context, actor *model.Actor, activityID uint64) (*RequestPage, error) {
 	db := s.db.WithContext(ctx)
-	_, line, _, err := seen(db, actor, activityID)
+	_, all, err := jointly(db, actor, activityID)
 	if err != nil {
 		return nil, err
 	}
-	return s.list(db, actor.Conducts(line), func(rows *gorm.DB) *gorm.DB {
-		if !actor.Oversees(line) {
-			rows = rows.Where("q.member_id = ?", actor.MemberID)
-		}
-		return rows.Where("q.activity_id = ?", activityID)
-	}, actor)
+	visible := func(branchID uint64) (sees, reasons bool) {
+		line := all.of(branchID).line
+		return actor.Oversees(line), actor.Conducts(line)
+	}
+	return s.list(db, actor, visible, func(rows *gorm.DB) *gorm.DB { return rows.Where("q.activity_id = ?", activityID) })
 }
 
 // Waiting is what waits for the caller to decide, in the organisations whose
 // meetings they run.
 func (s *Requests) Waiting(ctx context.Context, actor *model.Actor) (*RequestPage, error) {
 	db := s.db.WithContext(ctx)
-	return s.list(db, true, func(rows *gorm.DB) *gorm.DB {
-		return rows.Where("q.state = ? AND a.organisation_id IN (?) AND q.member_id <> ?", model.Asked, homesOf(db, actor), actor.MemberID)
-	}, actor)
+	everything := func(uint64) (sees, reasons bool) { return true, true }
+	return s.list(db, actor, everything, func(rows *gorm.DB) *gorm.DB {
+		homes := homesOf(db, actor)
+		return rows.Joins("LEFT JOIN joint_branches j ON j.activity_id = q.activity_id AND j.branch_id = q.branch_id AND j.state = ?", model.JointAccepted).
+			Where("q.state = ? AND q.member_id <> ?", model.Asked, actor.MemberID).
+			Where("j.branch_id IS NULL AND a.organisation_id IN (?) OR j.branch_id IN (?)", homes, homes)
+	})
 }
 
-// list reads both kinds. Why somebody asked leave is for those who conduct the
-// meeting, and for the member.
-func (s *Requests) list(db *gorm.DB, reasons bool, which func(*gorm.DB) *gorm.DB, actor *model.Actor) (*RequestPage, error) {
+// list reads both kinds, as far as the caller sees people of each branch. Why
+// somebody asked leave is for those who run the branch, and for the member.
+func (s *Requests) list(db *gorm.DB, actor *model.Actor, visible func(branchID uint64) (sees, reasons bool), which func(*gorm.DB) *gorm.DB) (*RequestPage, error) {
 	var leaves []model.LeaveRequest
 	var records []model.LateRecord
 	of := func(table string) *gorm.DB {
@@ -423,8 +433,12 @@ func (s *Requests) list(db *gorm.DB, reasons bool, which func(*gorm.DB) *gorm.DB
 	if err != nil {
 		return nil, err
 	}
+	items = slices.DeleteFunc(items, func(v RequestView) bool {
+		sees, _ := visible(v.branch)
+		return !sees && v.MemberID != actor.MemberID
+	})
 	for i := range items {
-		if !reasons && items[i].MemberID != actor.MemberID {
+		if _, reasons := visible(items[i].branch); !reasons && items[i].MemberID != actor.MemberID {
 			items[i].Reason, items[i].Answer = "", ""
 		}
 	}
@@ -487,13 +501,13 @@ func (s *Requests) views(db *gorm.DB, leaves []model.LeaveRequest, records []mod
 	}
 	for i := range leaves {
 		r := &leaves[i]
-		out = append(out, RequestView{ID: r.ID, Kind: "leave", ActivityID: r.ActivityID, MemberID: r.MemberID, Status: r.Status, Reason: r.Note, State: r.State,
+		out = append(out, RequestView{ID: r.ID, Kind: "leave", branch: r.BranchID, ActivityID: r.ActivityID, MemberID: r.MemberID, Status: r.Status, Reason: r.Note, State: r.State,
 			AskedBy: names[r.MemberID], AskedAt: r.AskedAt, DecidedBy: names[deref(r.DecidedBy)], DecidedAt: r.DecidedAt, Answer: r.Answer,
 			CameAfterAll: r.State == model.Approved && present[[2]uint64{r.ActivityID, r.MemberID}]})
 	}
 	for i := range records {
 		r := &records[i]
-		out = append(out, RequestView{ID: r.ID, Kind: "late_record", ActivityID: r.ActivityID, MemberID: r.MemberID, CameAt: r.CameAt, Reason: r.Reason, State: r.State,
+		out = append(out, RequestView{ID: r.ID, Kind: "late_record", branch: r.BranchID, ActivityID: r.ActivityID, MemberID: r.MemberID, CameAt: r.CameAt, Reason: r.Reason, State: r.State,
 			AskedBy: names[r.AskedBy], AskedAt: r.AskedAt, DecidedBy: names[deref(r.DecidedBy)], DecidedAt: r.DecidedAt, Answer: r.Answer})
 	}
 	for i := range out {

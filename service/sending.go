@@ -494,7 +494,7 @@ type gathered struct {
 	leave      map[[2]uint64]bool
 	conduct    map[[2]uint64]bool
 	awaited    map[uint64]int
-	waiting    map[uint64]int             // requests by activity
+	waiting    map[[2]uint64]int          // requests by activity and who is to decide
 	held       map[uint64][]model.Consent // by account, oldest first
 	today      map[uint64]int
 	busy       map[uint64]bool // accounts with a message on its way, or one of this template in doubt
@@ -503,7 +503,7 @@ type gathered struct {
 // gather reads the facts about rows of one purpose and holds their accounts.
 func (s *Reminders) gather(tx *gorm.DB, rows []model.Reminder, now time.Time) (*gathered, error) {
 	g := &gathered{activities: map[uint64]*model.Activity{}, seats: map[uint64]*model.SeatFacts{}, accounts: map[uint64]model.Account{}, roster: map[[2]uint64]bool{},
-		present: map[[2]uint64]bool{}, leave: map[[2]uint64]bool{}, conduct: map[[2]uint64]bool{}, awaited: map[uint64]int{}, waiting: map[uint64]int{},
+		present: map[[2]uint64]bool{}, leave: map[[2]uint64]bool{}, conduct: map[[2]uint64]bool{}, awaited: map[uint64]int{}, waiting: map[[2]uint64]int{},
 		held: map[uint64][]model.Consent{}, today: map[uint64]int{}, busy: map[uint64]bool{}}
 	var ids, activityIDs, memberIDs, signUpIDs []uint64
 	for _, r := range rows {
@@ -593,26 +593,33 @@ func (g *gathered) readSeats(tx *gorm.DB, signUpIDs []uint64) error {
 }
 
 func (g *gathered) readDuties(tx *gorm.DB, day model.Day) error {
-	var ids []uint64
-	for id := range g.activities {
-		ids = append(ids, id)
-	}
-	for _, table := range []any{&model.LeaveRequest{}, &model.LateRecord{}} {
-		var waiting []uint64
-		if err := tx.Model(table).Where("state = ? AND activity_id IN ?", model.Asked, ids).Pluck("activity_id", &waiting).Error; err != nil {
-			return fmt.Errorf("read requests that wait: %w", err)
-		}
-		for _, id := range waiting {
-			g.waiting[id]++
-		}
-	}
 	for _, a := range g.activities {
-		people, err := conductorsOf(tx, a.OrganisationID, day)
+		partners, err := jointBranchesOf(tx, a.ID)
 		if err != nil {
 			return err
 		}
-		for _, id := range people {
-			g.conduct[[2]uint64{a.ID, id}] = true
+		var waiting []uint64 // the branches of those who asked
+		for _, table := range []any{&model.LeaveRequest{}, &model.LateRecord{}} {
+			var some []uint64
+			if err := tx.Model(table).Where("state = ? AND activity_id = ?", model.Asked, a.ID).Pluck("branch_id", &some).Error; err != nil {
+				return fmt.Errorf("read requests that wait: %w", err)
+			}
+			waiting = append(waiting, some...)
+		}
+		for _, organisation := range append([]uint64{a.OrganisationID}, partners...) {
+			people, err := conductorsOf(tx, organisation, day)
+			if err != nil {
+				return err
+			}
+			for _, id := range people {
+				at := [2]uint64{a.ID, id}
+				g.conduct[at] = true
+				for _, branch := range waiting {
+					if branch == organisation || organisation == a.OrganisationID && !slices.Contains(partners, branch) {
+						g.waiting[at]++
+					}
+				}
+			}
 		}
 		seats, err := seatsOf(tx, a.ID)
 		if err != nil {
@@ -659,7 +666,7 @@ func (g *gathered) readLedgers(tx *gorm.DB, accountIDs, rowIDs []uint64, templat
 func (g *gathered) of(r *model.Reminder) (model.Facts, uint64) {
 	at := [2]uint64{r.ActivityID, r.MemberID}
 	account, bound := g.accounts[r.MemberID]
-	return model.Facts{Activity: g.activities[r.ActivityID], Seat: g.seats[r.SignUpID], OnRoster: g.roster[at], Conducts: g.conduct[at], Waiting: g.waiting[r.ActivityID], Present: g.present[at],
+	return model.Facts{Activity: g.activities[r.ActivityID], Seat: g.seats[r.SignUpID], OnRoster: g.roster[at], Conducts: g.conduct[at], Waiting: g.waiting[at], Present: g.present[at],
 		OnLeave: g.leave[at], Bound: bound, Template: g.template, Consents: len(g.held[account.ID]),
 		SentToday: g.today[account.ID], InFlight: g.busy[account.ID]}, account.ID
 }

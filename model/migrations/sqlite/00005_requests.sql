@@ -3,6 +3,7 @@ CREATE TABLE leave_requests (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   activity_id INTEGER NOT NULL,
   member_id INTEGER NOT NULL,
+  branch_id INTEGER NOT NULL,
   status TEXT NOT NULL CHECK (length(status) <= 32),
   note TEXT NOT NULL CHECK (length(note) <= 200),
   live BOOLEAN NULL,

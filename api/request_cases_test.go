@@ -1,0 +1,252 @@
+package api_test
+
+import (
+	"testing"
+	"time"
+
+	"dangri/model"
+	"dangri/service"
+	"dangri/service/trial"
+)
+
+func (m *meeting) askLeave(p *trial.Person, change ...any) *reply {
+	m.t.Helper()
+	return m.phone(p).post(m.path(m.id, "/leave-requests"), body{"status": "personal_leave", "note": "家里有事", "nonce": nonce()}.with(change...))
+}
+
+func (m *meeting) askLateRecord(by *trial.Person, change ...any) *reply {
+	m.t.Helper()
+	return m.phone(by).post(m.path(m.id, "/late-records"), body{"reason": "手机没电了", "nonce": nonce()}.with(change...))
+}
+
+func (m *meeting) decide(by *trial.Person, kind string, id uint64, approve bool) *reply {
+	m.t.Helper()
+	return m.phone(by).post("/v1/"+kind+"/"+jsonText(id)+"/decision", body{"approve": approve, "answer": "知道了"})
+}
+
+// deputy is one more of the branch's committee: the last of its members.
+func (m *meeting) deputy() *trial.Person {
+	p := m.members[len(m.members)-1]
+	m.Post(p, m.branch, model.CommitteeMember)
+	return p
+}
+
+func (m *meeting) requests(by *trial.Person) []service.RequestView {
+	m.t.Helper()
+	return as[service.RequestPage](m.t, m.phone(by).get(m.path(m.id, "/requests"))).Items
+}
+
+func TestLeaveIsAskedDecidedAndTakenBack(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(3)
+		p := m.members[0]
+		first := as[service.RequestView](t, m.askLeave(p, "nonce", "leave-nonce-1"))
+		again := as[service.RequestView](t, m.askLeave(p, "nonce", "leave-nonce-1"))
+		if again.ID != first.ID || first.State != model.Asked || first.Reason != "家里有事" {
+			t.Errorf("asked %+v, again %+v", first, again)
+		}
+		want(t, m.askLeave(p, "nonce", "leave-nonce-1", "note", "别的事"), 409, "key_reused")
+		want(t, m.askLeave(p), 409, "leave_asked")
+		if n := m.board().Tally.OnLeave; n != 0 {
+			t.Errorf("%d on leave before anybody agreed", n)
+		}
+		if page := as[service.RequestPage](t, m.phone(m.secretary).get("/v1/approvals")); len(page.Items) != 1 || page.Items[0].ID != first.ID || page.Items[0].Name != p.Name {
+			t.Errorf("waits for the secretary: %+v", page)
+		}
+		want(t, m.decide(m.members[1], "leave-requests", first.ID, true), 403, "not_conductor")
+		want(t, m.decide(m.secretary, "leave-requests", first.ID, true), 200, "ok")
+		want(t, m.decide(m.secretary, "leave-requests", first.ID, true), 200, "ok")
+		want(t, m.decide(m.secretary, "leave-requests", first.ID, false), 409, "request_decided")
+		if n := m.board().Tally.OnLeave; n != 1 {
+			t.Errorf("%d on leave after the approval", n)
+		}
+		back := as[service.RequestView](t, m.phone(p).post("/v1/leave-requests/"+jsonText(first.ID)+"/withdrawal", nil))
+		if back.State != model.RequestWithdrawn || m.board().Tally.OnLeave != 0 {
+			t.Errorf("taken back: %+v, %d on leave", back, m.board().Tally.OnLeave)
+		}
+		want(t, m.phone(p).post("/v1/leave-requests/"+jsonText(first.ID)+"/withdrawal", nil), 200, "ok")
+		want(t, m.phone(m.members[1]).post("/v1/leave-requests/"+jsonText(first.ID)+"/withdrawal", nil), 404, "request_not_found")
+		refused := as[service.RequestView](t, m.askLeave(p))
+		want(t, m.decide(m.secretary, "leave-requests", refused.ID, false), 200, "ok")
+		want(t, m.askLeave(p), 200, "ok") // after a refusal one may ask once more
+		if all := m.requests(p); len(all) != 3 || all[0].State != model.Asked {
+			t.Errorf("the member's own: %+v", all)
+		}
+		if all := m.requests(m.members[1]); len(all) != 0 {
+			t.Errorf("somebody else sees %+v", all)
+		}
+		if page := as[service.RequestPage](t, m.phone(p).get("/v1/approvals")); len(page.Items) != 0 {
+			t.Errorf("waits for a member: %+v", page)
+		}
+	})
+}
+
+func TestD7_ApprovedLeaveAndAScanIsPresenceWithBothOnRecord(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(2)
+		p := m.members[0]
+		r := as[service.RequestView](t, m.askLeave(p))
+		want(t, m.decide(m.secretary, "leave-requests", r.ID, true), 200, "ok")
+		s.Clock.Advance(time.Second)
+		want(t, m.scan(p, m.code().Code, nonce()), 200, "ok")
+		if b := m.board().Tally; b.Present != 1 || b.OnLeave != 0 {
+			t.Errorf("the board says %+v", b)
+		}
+		if all := m.requests(p); len(all) != 1 || !all[0].CameAfterAll || all[0].State != model.Approved {
+			t.Errorf("the request says %+v", all)
+		}
+		log := m.log(p)
+		if len(log.Entries) != 2 || log.Entries[0].Kind != "leave" || log.Entries[1].Kind != "attendance" || log.Status != model.Present {
+			t.Errorf("the log says %+v", log)
+		}
+		want(t, m.askLeave(p, "status", "sick_leave"), 409, "already_checked_in")
+	})
+}
+
+func TestLeaveThatIsDecidedAfterTheClosingReplacesTheAbsence(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(2)
+		p := m.members[0]
+		r := as[service.RequestView](t, m.askLeave(p))
+		s.Clock.Advance(3 * time.Hour)
+		want(t, m.phone(m.secretary).post(m.path(m.id, "/closing"), nil), 200, "ok")
+		want(t, m.askLeave(m.members[1]), 409, "wrong_status")
+		want(t, m.phone(p).post("/v1/leave-requests/"+jsonText(r.ID)+"/withdrawal", nil), 409, "wrong_status")
+		want(t, m.decide(m.secretary, "leave-requests", r.ID, true), 200, "ok")
+		rows := m.holding(p)
+		if len(rows) != 1 || rows[0].Status != model.PersonalLeave || m.rows(p) != 2 {
+			t.Errorf("%d rows, holding %+v", m.rows(p), rows)
+		}
+	})
+}
+
+func TestK15_NobodyDecidesAboutTheirOwn(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(2)
+		deputy := m.deputy()
+		own := as[service.RequestView](t, m.askLeave(m.secretary))
+		want(t, m.decide(m.secretary, "leave-requests", own.ID, true), 403, "own_request")
+		want(t, m.decide(deputy, "leave-requests", own.ID, true), 200, "ok")
+		s.Clock.Advance(3 * time.Hour)
+		want(t, m.phone(m.secretary).post(m.path(m.id, "/closing"), nil), 200, "ok")
+		forOther := as[service.RequestView](t, m.askLateRecord(m.secretary, "member_id", m.members[0].ID))
+		want(t, m.decide(m.secretary, "late-records", forOther.ID, true), 403, "own_request")
+		want(t, m.decide(deputy, "late-records", forOther.ID, true), 200, "ok")
+		mine := as[service.RequestView](t, m.askLateRecord(deputy))
+		want(t, m.decide(deputy, "late-records", mine.ID, true), 403, "own_request")
+		want(t, m.decide(m.secretary, "late-records", mine.ID, true), 200, "ok")
+	})
+}
+
+func TestALateRecordCountsOnceSomebodyElseAgrees(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(3)
+		p := m.members[0]
+		a := m.show()
+		want(t, m.askLateRecord(p), 409, "late_record_early")
+		want(t, m.scan(m.members[1], m.code().Code, nonce()), 200, "ok")
+		s.Clock.Set(a.EndsAt.Add(time.Hour))
+		want(t, m.phone(m.secretary).post(m.path(m.id, "/closing"), nil), 200, "ok")
+		want(t, m.askLateRecord(m.members[1]), 409, "already_checked_in")
+		want(t, m.askLateRecord(m.members[2], "member_id", p.ID), 403, "not_conductor")
+		want(t, m.askLateRecord(p, "came_at", a.EndsAt), 400, "invalid_field")
+		r := as[service.RequestView](t, m.askLateRecord(p, "came_at", a.LateAt.Add(time.Minute)))
+		want(t, m.askLateRecord(p), 409, "late_record_asked")
+		if rows := m.holding(p); rows[0].Status != model.Absent {
+			t.Errorf("before the decision: %+v", rows)
+		}
+		want(t, m.decide(m.secretary, "late-records", r.ID, true), 200, "ok")
+		rows := m.holding(p)
+		if len(rows) != 1 || rows[0].Status != model.Present || rows[0].Provenance != model.ByLateRecord || !rows[0].At.Equal(a.LateAt.Add(time.Minute)) || m.rows(p) != 2 {
+			t.Errorf("%d rows, holding %+v", m.rows(p), rows)
+		}
+		if b := m.board().Tally; b.Present != 2 || b.Late != 0 {
+			t.Errorf("the board says %+v", b)
+		}
+		figures := as[service.LateRecordFigures](t, m.phone(m.secretary).get("/v1/organisations/"+jsonText(m.branch.ID)+"/late-record-figures?month="+a.StartsAt.Format("2006-01")))
+		if len(figures.Branches) != 1 || figures.Branches[0].Asked != 1 || figures.Branches[0].Approved != 1 || figures.Branches[0].Attendances != 2 {
+			t.Errorf("figures %+v", figures)
+		}
+		want(t, m.phone(m.secretary).get("/v1/organisations/"+jsonText(m.branch.ID)+"/late-record-figures?month=2026-13"), 400, "invalid_field")
+		s.Clock.Set(a.EndsAt.Add(time.Hour).AddDate(0, 0, 7).Add(-time.Millisecond))
+		want(t, m.askLateRecord(m.secretary), 200, "ok")
+		s.Clock.Advance(time.Millisecond)
+		want(t, m.askLateRecord(m.members[2]), 409, "late_record_too_late")
+	})
+}
+
+// decideAtOnce lets two of the committee decide differently and returns how
+// many were told that theirs holds.
+func (m *meeting) decideAtOnce(deputy *trial.Person, other *meeting) (accepted int) {
+	m.t.Helper()
+	p := m.Member(m.branch, "何同志")
+	m.id = m.publish(m.branch)
+	other.id = m.id
+	r := as[service.RequestView](m.t, m.askLeave(p))
+	phones, answers := []*phone{m.phone(m.secretary), other.phone(deputy)}, make([]*reply, 2)
+	trial.Race(2, func(i int) {
+		answers[i] = phones[i].post("/v1/leave-requests/"+jsonText(r.ID)+"/decision", body{"approve": i == 0})
+	})
+	for _, a := range answers {
+		switch {
+		case a.Status == 200:
+			accepted++
+		case a.code() != "request_decided":
+			m.t.Errorf("a decision got %d %s", a.Status, a.Body)
+		}
+	}
+	return accepted
+}
+
+func TestTwoWhoDecideAtOnceOneWinsAndTheOtherIsTold(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(1)
+		deputy, other := m.deputy(), &meeting{stage: s.replica(), branch: m.branch, secretary: m.secretary}
+		for range 5 {
+			if n := m.decideAtOnce(deputy, other); n != 1 {
+				t.Errorf("%d decisions hold", n)
+			}
+		}
+	})
+}
+
+func TestControl_WithoutTheLockTwoDecisionsHold(t *testing.T) {
+	onServer(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(1)
+		deputy, other := m.deputy(), &meeting{stage: s.replica(), branch: m.branch, secretary: m.secretary}
+		for round := range 40 {
+			if m.decideAtOnce(deputy, other) > 1 {
+				t.Logf("seen in round %d", round)
+				return
+			}
+		}
+		t.Error("forty rounds without the lock and one decision each: this test cannot see the race")
+	}, skipLocks)
+}
+
+func TestTwentyTapsAtOnceAskOnce(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(2)
+		phones, same, seen := []*phone{m.phone(m.members[0]), m.phone(m.members[1])}, nonce(), make([]uint64, 10)
+		ask := func(p *phone, nonce string) *reply {
+			return p.post(m.path(m.id, "/leave-requests"), body{"status": "duty_leave", "nonce": nonce})
+		}
+		trial.Race(20, func(i int) {
+			if i < 10 {
+				seen[i] = as[service.RequestView](t, ask(phones[0], same)).ID
+				return
+			}
+			if r := ask(phones[1], nonce()); r.Status != 200 && r.code() != "leave_asked" {
+				t.Errorf("a tap got %d %s", r.Status, r.Body)
+			}
+		})
+		for _, id := range seen {
+			if id != seen[0] {
+				t.Errorf("retries made %v", seen)
+			}
+		}
+		if n := len(m.requests(m.secretary)); n != 2 {
+			t.Errorf("%d requests of two people", n)
+		}
+	})
+}
