@@ -42,6 +42,7 @@ CREATE TABLE late_records (
   UNIQUE KEY late_records_once (asked_by, nonce),
   KEY late_records_state (state, activity_id),
   KEY late_records_branch (branch_id, asked_at),
+  KEY late_records_to_member (member_id),
   CONSTRAINT late_records_to_activity FOREIGN KEY (activity_id) REFERENCES activities (id),
   CONSTRAINT late_records_to_member FOREIGN KEY (member_id) REFERENCES members (id)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

@@ -45,6 +45,7 @@ CREATE UNIQUE INDEX late_records_live ON late_records (activity_id, member_id, l
 CREATE UNIQUE INDEX late_records_once ON late_records (asked_by, nonce);
 CREATE INDEX late_records_state ON late_records (state, activity_id);
 CREATE INDEX late_records_branch ON late_records (branch_id, asked_at);
+CREATE INDEX late_records_to_member ON late_records (member_id);
 
 -- +goose Down
 DROP TABLE late_records;
