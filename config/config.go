@@ -70,10 +70,10 @@ type Settings struct {
 	Zone           *time.Location `env:"TIME_ZONE" envDefault:"Asia/Shanghai"`
 	QuietHours     Hours          `env:"QUIET_HOURS" envDefault:"22:00-07:00"` // in which nobody is sent a reminder
 	RemindersADay  int            `env:"REMINDERS_A_DAY" envDefault:"5"`       // for one person; notices of a change come on top
+	LateRecordDays int            `env:"LATE_RECORD_DAYS" envDefault:"7"`      // after a meeting in which a 补签 may be asked for
 	ReminderWork   int            `env:"REMINDER_WORKERS" envDefault:"1"`      // senders in this process; 0: other replicas send
 	SessionIdle    time.Duration  `env:"SESSION_IDLE" envDefault:"720h"`
 	SessionLife    time.Duration  `env:"SESSION_LIFE" envDefault:"4320h"`
-	LateRecordDays int            `env:"LATE_RECORD_DAYS" envDefault:"7"` // after a meeting in which a 补签 may be asked for
 	InvitationLife time.Duration  `env:"INVITATION_LIFE" envDefault:"72h"`
 	CodeStep       time.Duration  `env:"CODE_STEP" envDefault:"15s"`
 	CodeMargin     time.Duration  `env:"CODE_MARGIN" envDefault:"10s"`

@@ -77,7 +77,7 @@ func TestAnEmptyEnvironmentIsAWorkingDevelopmentInstallation(t *testing.T) {
 	want := Settings{
 		Environment: Development, LogLevel: slog.LevelInfo, Addr: ":8080", MetricsAddr: "127.0.0.1:9090", PublicURL: "http://127.0.0.1:8080",
 		DataDir: "./data", WeChatBaseURL: "https://api.weixin.qq.com", WeChatState: "formal", Zone: zone,
-		QuietHours: Hours{22 * time.Hour, 7 * time.Hour}, RemindersADay: 5, ReminderWork: 1,
+		QuietHours: Hours{22 * time.Hour, 7 * time.Hour}, RemindersADay: 5, LateRecordDays: 7, ReminderWork: 1,
 		SessionIdle: 30 * 24 * time.Hour, SessionLife: 180 * 24 * time.Hour, InvitationLife: 72 * time.Hour,
 		CodeStep: 15 * time.Second, CodeMargin: 10 * time.Second, TypedStep: time.Minute,
 	}
@@ -160,7 +160,7 @@ func TestEverythingWrongIsToldAtOnceAndWithoutItsValue(t *testing.T) {
 		"DANGRI_WECHAT_APP_SECRET": "PLANTED", "DANGRI_WECHAT_BASE_URL": "http://203.0.113.7",
 		"DANGRI_WECHAT_PUSH_TOKEN": "PLANTED", "DANGRI_WECHAT_STATE": "release",
 		"DANGRI_SEAL_KEYS": "K1:PLANTED", "DANGRI_INDEX_KEY": "PLANTED", "DANGRI_CODE_KEY": key("short")[:40],
-		"DANGRI_TIME_ZONE": "Asia/Mengyin", "DANGRI_QUIET_HOURS": "22-7", "DANGRI_REMINDERS_A_DAY": "0", "DANGRI_REMINDER_WORKERS": "many", "DANGRI_SESSION_IDLE": "30", "DANGRI_SESSION_LIFE": "long", "DANGRI_INVITATION_LIFE": "1s",
+		"DANGRI_TIME_ZONE": "Asia/Mengyin", "DANGRI_QUIET_HOURS": "22-7", "DANGRI_REMINDERS_A_DAY": "0", "DANGRI_REMINDER_WORKERS": "many", "DANGRI_LATE_RECORD_DAYS": "a week", "DANGRI_SESSION_IDLE": "30", "DANGRI_SESSION_LIFE": "long", "DANGRI_INVITATION_LIFE": "1s",
 		"DANGRI_CODE_STEP": "1.5s", "DANGRI_CODE_MARGIN": "-1s", "DANGRI_TYPED_STEP": "1h",
 		"DANGRI_REDIS_ADR": "x", "DANGRI_EMPTY": "",
 	}
@@ -168,7 +168,7 @@ func TestEverythingWrongIsToldAtOnceAndWithoutItsValue(t *testing.T) {
 	wantProblems(t, err, "DANGRI_ENV", "DANGRI_LOG_LEVEL", "DANGRI_ADDR", "DANGRI_METRICS_ADDR", "DANGRI_PUBLIC_URL", "DANGRI_TRUSTED_PROXIES",
 		"DANGRI_MYSQL_DSN", "DANGRI_REDIS_ADDR", "DANGRI_REDIS_TLS", "DANGRI_WECHAT_APP_SECRET", "DANGRI_WECHAT_BASE_URL",
 		"DANGRI_WECHAT_PUSH_TOKEN", "DANGRI_WECHAT_STATE", "DANGRI_SEAL_KEYS", "DANGRI_INDEX_KEY", "DANGRI_CODE_KEY", "DANGRI_TIME_ZONE",
-		"DANGRI_QUIET_HOURS", "DANGRI_REMINDERS_A_DAY", "DANGRI_REMINDER_WORKERS", "DANGRI_SESSION_IDLE", "DANGRI_SESSION_LIFE", "DANGRI_INVITATION_LIFE", "DANGRI_CODE_STEP", "DANGRI_CODE_MARGIN", "DANGRI_TYPED_STEP",
+		"DANGRI_QUIET_HOURS", "DANGRI_REMINDERS_A_DAY", "DANGRI_LATE_RECORD_DAYS", "DANGRI_REMINDER_WORKERS", "DANGRI_SESSION_IDLE", "DANGRI_SESSION_LIFE", "DANGRI_INVITATION_LIFE", "DANGRI_CODE_STEP", "DANGRI_CODE_MARGIN", "DANGRI_TYPED_STEP",
 		"DANGRI_EMPTY", "DANGRI_REDIS_ADR")
 	if strings.Contains(err.Error(), "PLANTED") {
 		t.Errorf("a secret is printed: %v", err)
