@@ -372,3 +372,24 @@ func TestAMembersCertificateListsWhatTheyCameToAndHowItIsKnown(t *testing.T) {
 		checkBook(t, book, "学时合计 2")
 	})
 }
+
+func TestTheCertificateHasTheHoursOfThoseWhoStayed(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(2, "check_out", true, "stay_minutes", 90)
+		stayed, left := m.members[0], m.members[1]
+		m.begins()
+		code := m.code().Code
+		want(t, m.scan(stayed, code, nonce()), 200, "ok")
+		want(t, m.scan(left, code, nonce()), 200, "ok")
+		s.Clock.Advance(100 * time.Minute)
+		want(t, m.leave(stayed, nonce()), 200, "ok")
+		want(t, m.phone(m.secretary).post(m.path(m.id, "/closing"), nil), 200, "ok")
+		for who, hours := range map[*trial.Person]float64{stayed: 2, left: 0} {
+			r := as[service.AttendanceRecord](t, m.phone(who).get("/v1/members/"+jsonText(who.ID)+"/attendance-record"))
+			home := as[service.HomeScreen](t, m.phone(who).get("/v1/home")).Year
+			if r.CreditHours != hours || r.Attended != 1 || home.CreditHours != r.CreditHours || home.Attended != r.Attended {
+				t.Errorf("%s: the certificate has %+v, the first screen %+v", who.Name, r, home)
+			}
+		}
+	})
+}

@@ -175,19 +175,21 @@ func (s *Home) fillYear(db *gorm.DB, actor *model.Actor, out *HomeScreen, leader
 	}
 	out.Year = year.HomeYear
 	if year.Stays > 0 {
-		hours, err := stayedHours(db, actor.MemberID, newYear)
+		stayed, err := stayedHours(db, actor.MemberID, newYear)
 		if err != nil {
 			return err
 		}
-		out.Year.CreditHours += hours
+		for _, hours := range stayed {
+			out.Year.CreditHours += hours
+		}
 	}
 	out.Year.CreditDue = model.CreditHoursDue(leader)
 	return nil
 }
 
-// stayedHours is the credit hours of activities that ask for checking out: in
-// and out have to be on record, and the time between them long enough.
-func stayedHours(db *gorm.DB, memberID uint64, since time.Time) (float64, error) {
+// stayedHours is the credit hours, by activity, of those that ask for checking
+// out: in and out have to be on record, and the time between them long enough.
+func stayedHours(db *gorm.DB, memberID uint64, since time.Time) (map[uint64]float64, error) {
 	var activities []model.Activity
 	var rows []model.Attendance
 	var moves []model.Movement
@@ -202,7 +204,7 @@ func stayedHours(db *gorm.DB, memberID uint64, since time.Time) (float64, error)
 		err = errors.Join(mine().Where("voided = 0").Find(&rows).Error, mine().Find(&moves).Error)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("stays of member %d: %w", memberID, err)
+		return nil, fmt.Errorf("stays of member %d: %w", memberID, err)
 	}
 	own := map[uint64]*model.Standing{}
 	for i := range activities {
@@ -214,10 +216,10 @@ func stayedHours(db *gorm.DB, memberID uint64, since time.Time) (float64, error)
 	for _, m := range moves {
 		own[m.ActivityID].Moves = append(own[m.ActivityID].Moves, m)
 	}
-	hours := 0.0
+	hours := map[uint64]float64{}
 	for i := range activities {
 		if own[activities[i].ID].Stay(&activities[i]).Earned(&activities[i]) {
-			hours += activities[i].CreditHours
+			hours[activities[i].ID] = activities[i].CreditHours
 		}
 	}
 	return hours, nil

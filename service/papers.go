@@ -386,10 +386,11 @@ func (s *Papers) attended(tx *gorm.DB, memberID uint64, out *AttendanceRecord) e
 		Title        string
 		StartsAt     time.Time
 		CreditHours  float64
+		CheckOut     bool
 		Guest        bool
 		Provenance   model.Provenance
 	}
-	err := tx.Table("attendances t").Select("a.id, o.name AS organisation, a.kind, a.title, a.starts_at, a.credit_hours, t.guest, t.provenance").
+	err := tx.Table("attendances t").Select("a.id, o.name AS organisation, a.kind, a.title, a.starts_at, a.credit_hours, a.check_out, t.guest, t.provenance").
 		Joins("JOIN activities a ON a.id = t.activity_id").Joins("JOIN organisations o ON o.id = a.organisation_id").
 		Where("t.member_id = ? AND t.voided = 0 AND t.status = ? AND a.status = ? AND a.starts_at >= ? AND a.starts_at < ?",
 			memberID, model.Present, model.Closed, newYear(out.Year), newYear(out.Year+1)).
@@ -397,7 +398,14 @@ func (s *Papers) attended(tx *gorm.DB, memberID uint64, out *AttendanceRecord) e
 	if err != nil {
 		return fmt.Errorf("meetings of member %d: %w", memberID, err)
 	}
+	stayed, err := stayedHours(tx, memberID, newYear(out.Year))
+	if err != nil {
+		return err
+	}
 	for _, r := range rows {
+		if r.CheckOut { // hours are for those who stayed
+			r.CreditHours = stayed[r.ID]
+		}
 		if last := len(out.Entries) - 1; last >= 0 && out.Entries[last].ActivityID == r.ID { // a further day of the same
 			out.Entries[last].Days++
 			continue
