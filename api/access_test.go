@@ -212,6 +212,17 @@ var accessTable = []access{
 		return call{path: g.path(g.activity(l, model.Published), "/exemptions"),
 			body: body{"member_id": l.victim, "exemption": "bedridden", "reason": "同意" + l.canary}}
 	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"uploadOfflineCheckIns/code", false, func(g *ground, l *land, _ *caller) call {
+		c := g.code(l)
+		return call{path: g.path(c.ActivityID, "/offline-check-ins"), body: body{"items": []body{{"nonce": nonce(), "scanned_at": g.Clock.Now(), "code": c.Code}}}}
+	}, [roles]int{401, 403, 200, 200, 200, 200, 200, 200, 404, 404, 404}, nil},
+	{"uploadOfflineCheckIns/tick", false, func(g *ground, l *land, _ *caller) call {
+		items := []body{{"nonce": nonce(), "scanned_at": g.Clock.Now(), "member_id": l.victim}, {"nonce": nonce(), "scanned_at": g.Clock.Now(), "member_id": g.x.victim}}
+		return call{path: g.path(g.activity(l, model.Published), "/offline-check-ins"), body: body{"items": items}}
+	}, [roles]int{401, 403, 200, 200, 200, 200, 200, 200, 404, 404, 404}, nil}, // item by item: who does not conduct is told so of each
+	{"listOfflineItems", false, func(g *ground, l *land, _ *caller) call {
+		return call{path: g.path(g.offline(l), "/offline-items?scope=all")}
+	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
 	{"roster", false, activity(model.Published, "/roster"), [roles]int{401, 403, 403, 403, 200, 200, 200, 200, 404, 404, 404}, nil},
 	{"board", false, activity(model.Published, "/board"), [roles]int{401, 403, 403, 403, 200, 200, 200, 200, 404, 404, 404}, nil},
 	{"boardStream", false, activity(model.Published, "/board/stream"), [roles]int{401, 403, 403, 403, 200, 200, 200, 200, 404, 404, 404}, nil},
@@ -725,6 +736,19 @@ func (g *ground) post(l *land) uint64 {
 		Span: model.Span{From: model.DayOf(today, trial.Zone), Until: model.DayOf(today.AddDate(0, 0, g.made), trial.Zone)}}
 	g.insert(p)
 	return p.ID
+}
+
+// offline is a fresh activity of which somebody sent what their phone had noted.
+func (g *ground) offline(l *land) uint64 {
+	g.t.Helper()
+	id := g.activity(l, model.Published)
+	if l.unknown {
+		return id
+	}
+	now := g.Clock.Now()
+	g.insert(&model.OfflineItem{ActivityID: id, UploadedBy: l.holder, MemberID: &l.victim, BranchID: l.branch.ID, Kind: model.OfflineScan, ClientAt: now,
+		ReceivedAt: now, Refusal: model.ErrCheckInClosed.Code, Once: model.Once{Nonce: nonce()}})
+	return id
 }
 
 // leaver is somebody fresh, who belongs to the branch.

@@ -749,6 +749,8 @@ func (c *crowd) known(rt *rapid.T, op, name string) any {
 			return c.Clock.Now().Add(26*time.Hour + time.Duration(rapid.IntRange(0, 60).Draw(rt, name))*time.Minute)
 		}
 		return c.Clock.Now().Add(time.Duration(rapid.IntRange(2, 48).Draw(rt, name)) * time.Hour)
+	case "scanned_at":
+		return c.Clock.Now().Add(time.Duration(rapid.IntRange(-200, 20).Draw(rt, name)) * time.Minute)
 	case "version":
 		if op == "recordMinutes" {
 			return rapid.IntRange(0, 2).Draw(rt, name)

@@ -41,6 +41,8 @@ func routes(r *router) {
 	route(r, "POST", "/v1/activities/{activity_id}/corrections", "correctAttendance", "更正到会情况", member(r, correctAttendance(s)))
 	route(r, "GET", "/v1/activities/{activity_id}/members/{member_id}/attendance-log", "attendanceLog", "一个人在一场活动里的全部记录", member(r, attendanceLog(s)))
 	route(r, "POST", "/v1/activities/{activity_id}/exemptions", "exemptMember", "经批准不计入应到", member(r, exemptMember(s)))
+	route(r, "POST", "/v1/activities/{activity_id}/offline-check-ins", "uploadOfflineCheckIns", "补传没有网络时的签到", member(r, uploadOfflineCheckIns(s)))
+	route(r, "GET", "/v1/activities/{activity_id}/offline-items", "listOfflineItems", "离线补传的每一条和结果", member(r, listOfflineItems(s)))
 	route(r, "GET", "/v1/activities/{activity_id}/roster", "roster", "名单与到会情况", member(r, roster(s)))
 	route(r, "GET", "/v1/activities/{activity_id}/board", "board", "会场统计", resolving(board(s)))
 	stream(r, "/v1/activities/{activity_id}/board/stream", "boardStream", "会场统计（实时）", boardStream(s))

@@ -32,7 +32,7 @@ var rows = []any{
 	Consent{}, ConsentEnd{}, Reminder{}, Delivery{}, SendDecision{},
 	CommunityRegistration{}, ServiceDay{}, ServiceSlot{}, SlotSignUp{}, ServiceHours{}, HourObjection{},
 	ServiceCalendar{}, CalendarException{}, CalendarDay{}, FeedbackSlip{}, HouseholdPairing{}, HouseholdVisit{}, ActivitySeries{}, JointBranch{},
-	Minutes{}, Vote{}, VoteCandidate{}, Photo{}, PaperSheet{},
+	Minutes{}, Vote{}, VoteCandidate{}, Photo{}, PaperSheet{}, OfflineItem{},
 }
 
 // emptySQLite is a new SQLite file.

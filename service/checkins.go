@@ -119,15 +119,12 @@ func (s *CheckIns) Create(ctx context.Context, actor *model.Actor, in CheckInInp
 
 // arrive reads the input as far as that needs no store.
 func (s *CheckIns) arrive(ctx context.Context, actor *model.Actor, in CheckInInput) (*arrival, error) {
-	content, err := json.Marshal(struct {
-		Code, Digits string
-		Activity     uint64
-	}{in.Code, in.Digits, in.ActivityID})
+	once, err := checkInOnce(in)
 	if err != nil {
-		return nil, fmt.Errorf("digest check-in: %w", err)
+		return nil, err
 	}
 	a := &arrival{actor: actor, activity: in.ActivityID, typed: in.Digits, location: in.Location, device: in.Device, at: s.now(),
-		once: model.Once{Nonce: in.Nonce, Fingerprint: digest(string(content))[:22]}, done: make(chan outcome, 1)}
+		once: once, done: make(chan outcome, 1)}
 	switch {
 	case (in.Code == "") == (in.Digits == ""):
 		return nil, model.BadField("code", "请扫描二维码，或输入六位签到码")
@@ -150,6 +147,22 @@ func (s *CheckIns) arrive(ctx context.Context, actor *model.Actor, in CheckInInp
 		}
 	}
 	return a, nil
+}
+
+// checkInOnce is the key of a check-in. A scanned code says itself what it is
+// of, whatever page it was scanned on.
+func checkInOnce(in CheckInInput) (model.Once, error) {
+	if in.Code != "" {
+		in.ActivityID = 0
+	}
+	content, err := json.Marshal(struct {
+		Code, Digits string
+		Activity     uint64
+	}{in.Code, in.Digits, in.ActivityID})
+	if err != nil {
+		return model.Once{}, fmt.Errorf("digest check-in: %w", err)
+	}
+	return model.Once{Nonce: in.Nonce, Fingerprint: digest(string(content))[:22]}, nil
 }
 
 // wrongPage says which refusal explains a code of one activity on the page of

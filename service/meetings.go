@@ -140,11 +140,10 @@ func (s *Meetings) Record(ctx context.Context, actor *model.Actor, id uint64, in
 		}
 		in.MemberID, provenance, stale = shown.memberID, model.ByMemberCode, shown.freshAt(now)
 	}
-	content, err := json.Marshal([]any{id, in.MemberID, in.Status, in.Reason})
+	once, err := recordOnce(id, in)
 	if err != nil {
-		return nil, fmt.Errorf("digest record: %w", err)
+		return nil, err
 	}
-	once := model.Once{Nonce: in.Nonce, Fingerprint: digest(string(content))[:22]}
 	out, err := inTx(ctx, s.db, func(tx *gorm.DB) (*Recorded, error) {
 		a, all, err := holdJointly(tx, actor, id)
 		if err != nil {
@@ -204,6 +203,15 @@ func (s *Meetings) Record(ctx context.Context, actor *model.Actor, id uint64, in
 		s.boards.changed(ctx, id)
 	}
 	return out, err
+}
+
+// recordOnce is the key of a record, the member already read from the code.
+func recordOnce(id uint64, in RecordInput) (model.Once, error) {
+	content, err := json.Marshal([]any{id, in.MemberID, in.Status, in.Reason})
+	if err != nil {
+		return model.Once{}, fmt.Errorf("digest record: %w", err)
+	}
+	return model.Once{Nonce: in.Nonce, Fingerprint: digest(string(content))[:22]}, nil
 }
 
 // branchOf is the branch that the member's attendance belongs to. Numbers can

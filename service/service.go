@@ -82,6 +82,7 @@ type Services struct {
 	Movements     *Movements
 	Signals       *Signals
 	Requests      *Requests
+	OfflineItems  *OfflineItems
 	Boards        *Boards
 	Screens       *Screens
 	Sheets        *Sheets
@@ -124,6 +125,7 @@ func New(p Parts) *Services {
 	activities := &Activities{db: p.DB, platform: p.Platform, boards: boards, settings: p.Settings, now: p.Now}
 	series := &Series{db: p.DB, activities: activities, settings: p.Settings, now: p.Now}
 	sheets := &Sheets{db: p.DB, settings: p.Settings, now: p.Now}
+	meetings := &Meetings{db: p.DB, codes: codes, boards: boards, url: p.Settings.PublicURL, now: p.Now}
 	photos := &Photos{db: p.DB, files: p.Files, now: p.Now}
 	record := &Audit{db: p.DB, key: p.Keys.Index, period: cmp.Or(p.Settings.SealPeriod, sealPeriod), now: p.Now, log: p.Log}
 	signUps := newSignUps(p)
@@ -138,11 +140,12 @@ func New(p Parts) *Services {
 		Series:        series,
 		Joint:         &Joint{db: p.DB, activities: activities, now: p.Now},
 		CheckIns:      checkIns,
-		Meetings:      &Meetings{db: p.DB, codes: codes, boards: boards, url: p.Settings.PublicURL, now: p.Now},
 		Movements:     &Movements{db: p.DB, codes: codes, checkIns: checkIns, boards: boards, now: p.Now},
 		Signals:       &Signals{db: p.DB, step: p.Settings.CodeStep},
+		Meetings:      meetings,
 		Corrections:   &Corrections{db: p.DB, boards: boards, settings: p.Settings, now: p.Now},
 		Requests:      &Requests{db: p.DB, boards: boards, settings: p.Settings, now: p.Now},
+		OfflineItems:  &OfflineItems{db: p.DB, codes: codes, meetings: meetings, checkIns: checkIns, boards: boards, now: p.Now},
 		Boards:        boards,
 		Screens:       newScreens(p, codes, boards),
 		Sheets:        sheets,

@@ -1,0 +1,463 @@
+package api_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"dangri/model"
+	"dangri/service"
+	"dangri/service/trial"
+)
+
+// What phones noted without a network.
+
+// offline sends a batch of what somebody's phone noted.
+func (m *meeting) offline(p *trial.Person, items ...body) *reply {
+	m.t.Helper()
+	return m.phone(p).post(m.path(m.id, "/offline-check-ins"), body{"items": items})
+}
+
+// noted is an item that the phone notes now.
+func (m *meeting) noted(pairs ...any) body {
+	return body{"nonce": nonce(), "scanned_at": m.Clock.Now()}.with(pairs...)
+}
+
+// ticks are as many items as there are members, each a tick.
+func (m *meeting) ticks() []body {
+	items := make([]body, len(m.members))
+	for i, p := range m.members {
+		items[i] = m.noted("member_id", p.ID)
+	}
+	return items
+}
+
+func (m *meeting) refusedOffline() []service.OfflineLine {
+	m.t.Helper()
+	return as[service.OfflinePage](m.t, m.phone(m.secretary).get(m.path(m.id, "/offline-items"))).Items
+}
+
+// one is the answer about the only item of a batch.
+func one(t *testing.T, r *reply) service.OfflineAnswer {
+	t.Helper()
+	all := as[service.OfflineAnswers](t, r)
+	if len(all.Items) != 1 {
+		t.Fatalf("%d answers: %s", len(all.Items), r.Body)
+	}
+	return all.Items[0]
+}
+
+func TestA19_OfABatchOfThirtyOneBadItemIsReportedByItsPlaceAndTheRestIsKept(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(29)
+		items := m.ticks()
+		items = append(items[:17], append([]body{m.noted("member_code", "1.1.AAAAAAAAAAAA")}, items[17:]...)...)
+		s.Clock.Advance(time.Minute)
+		first := m.offline(m.secretary, items...)
+		got := as[service.OfflineAnswers](t, first)
+		if got.Accepted != 29 || got.Refused != 1 || len(got.Items) != 30 {
+			t.Fatalf("got %d accepted, %d refused of %d: %s", got.Accepted, got.Refused, len(got.Items), first.Body)
+		}
+		for i, a := range got.Items {
+			want := "ok"
+			if i == 17 {
+				want = "member_code_invalid"
+			}
+			if a.Index != i || a.Nonce != items[i]["nonce"] || a.Code != want || a.Accepted != (want == "ok") || a.Message == "" {
+				t.Errorf("item %d: %+v", i, a)
+			}
+		}
+		if m.board().Tally.Present != 29 {
+			t.Errorf("the board says %+v", m.board().Tally)
+		}
+		attendances, kept := s.count(&model.Attendance{}, "activity_id = ?", m.id), s.count(&model.OfflineItem{}, "activity_id = ?", m.id)
+		s.Clock.Advance(time.Hour)
+		sameBytes(t, first, m.offline(m.secretary, items...))
+		if attendances != 29 || kept != 30 || s.count(&model.Attendance{}, "activity_id = ?", m.id) != 29 || s.count(&model.OfflineItem{}, "activity_id = ?", m.id) != 30 {
+			t.Errorf("%d attendances and %d items, and more after the second time", attendances, kept)
+		}
+	})
+}
+
+func TestA19_ABatchThatAFaultCutShortIsCompletedBySendingItAgain(t *testing.T) {
+	onServer(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(60)
+		items := m.ticks()
+		s.Clock.Advance(time.Minute)
+		inserted := 0
+		s.Sabotage(func(statement string) string {
+			if strings.HasPrefix(statement, "INSERT INTO `offline_items`") {
+				if inserted++; inserted > 40 {
+					return "SELECT broken"
+				}
+			}
+			return statement
+		})
+		if r := m.offline(m.secretary, items...); r.Status != 500 {
+			t.Fatalf("got %d %s", r.Status, r.Body)
+		}
+		s.Sabotage(nil)
+		halfway := s.count(&model.Attendance{}, "activity_id = ?", m.id)
+		if halfway == 0 || halfway == 60 || s.count(&model.OfflineItem{}, "activity_id = ?", m.id) != halfway || int64(m.board().Tally.Present) != halfway {
+			t.Errorf("after the fault %d attendances, the board says %+v", halfway, m.board().Tally)
+		}
+		got := as[service.OfflineAnswers](t, m.offline(m.secretary, items...))
+		if got.Accepted != 60 || s.count(&model.Attendance{}, "activity_id = ?", m.id) != 60 || s.count(&model.OfflineItem{}, "activity_id = ?", m.id) != 60 {
+			t.Errorf("%d accepted", got.Accepted)
+		}
+	})
+}
+
+// sendAtOnce sends the same batches twenty times at once to two replicas: each
+// of the members their own scan, and the secretary ticks of them all.
+func (m *meeting) sendAtOnce(other *meeting, own body, ticked []body) []*reply {
+	m.t.Helper()
+	answers := make([]*reply, 20)
+	for _, p := range []*trial.Person{m.members[0], m.secretary} {
+		m.phone(p)
+	}
+	trial.Race(20, func(i int) {
+		at := []*meeting{m, other}[i%2]
+		if i < 10 {
+			answers[i] = at.offline(m.members[0], own)
+		} else {
+			answers[i] = at.offline(m.secretary, ticked...)
+		}
+	})
+	return answers
+}
+
+func TestA19_ABatchSentManyTimesAtOnceIsOneRowForEach(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(8)
+		other := m.on(s.replica())
+		m.phone(m.secretary)
+		for range 5 {
+			m.id = m.publish(m.branch)
+			other.id = m.id
+			own, ticked := m.noted("code", m.code().Code), m.ticks()
+			answers := m.sendAtOnce(other, own, ticked)
+			for i, r := range answers {
+				if r.Status != 200 {
+					t.Fatalf("got %d %s", r.Status, r.Body)
+				}
+				sameBytes(t, answers[i/10*10], r)
+			}
+			for _, p := range m.members {
+				if n := m.rows(p); n != 1 {
+					t.Errorf("%s has %d rows", p.Name, n)
+				}
+			}
+			if n := s.count(&model.OfflineItem{}, "activity_id = ?", m.id); n != 9 {
+				t.Errorf("%d items of 9", n)
+			}
+		}
+	})
+}
+
+func TestA19_Control_WithoutTheKeysABatchIsSeveral(t *testing.T) {
+	onServer(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(8)
+		if err := s.DB.Exec("ALTER TABLE offline_items DROP FOREIGN KEY offline_items_to_activity").Error; err != nil {
+			t.Fatal(err)
+		}
+		s.dropIndex("offline_items", "offline_items_once")
+		s.dropIndex("attendances", "attendances_once")
+		other := m.on(s.replica())
+		m.phone(m.secretary)
+		for round := range 40 {
+			m.id = m.publish(m.branch)
+			other.id = m.id
+			own, ticked := m.noted("code", m.code().Code), m.ticks()
+			m.sendAtOnce(other, own, ticked)
+			if m.rows(m.members[0]) > 1 && s.count(&model.OfflineItem{}, "activity_id = ?", m.id) > 9 {
+				t.Logf("seen in round %d", round)
+				return
+			}
+		}
+		t.Error("forty rounds without the keys and always one row: this test cannot see the race")
+	}, skipLocks)
+}
+
+func TestA19_TheSameScanSentOnlineAndOfflineIsOne(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(3)
+		code := m.code().Code
+		online := as[service.CheckedIn](t, m.scan(m.members[0], code, "scan-of-both-1"))
+		s.Clock.Advance(time.Minute)
+		got := one(t, m.offline(m.members[0], m.noted("code", code, "nonce", "scan-of-both-1")))
+		if !got.Accepted || !got.At.Equal(online.CheckedInAt) {
+			t.Errorf("online first: %+v", got)
+		}
+		got = one(t, m.offline(m.members[1], m.noted("code", code, "nonce", "scan-of-both-2")))
+		again := as[service.CheckedIn](t, m.phone(m.members[1]).post("/v1/check-ins", body{"code": code, "activity_id": m.id, "nonce": "scan-of-both-2"}))
+		if !got.Accepted || !got.At.Equal(again.CheckedInAt) || again.Provenance != model.ByOffline {
+			t.Errorf("offline first: %+v and %+v", got, again)
+		}
+		ticked := one(t, m.offline(m.secretary, m.noted("member_id", m.members[2].ID, "nonce", "tick-of-both-1")))
+		want(t, m.phone(m.secretary).post(m.path(m.id, "/attendances"), body{"member_id": m.members[2].ID, "status": "present", "nonce": "tick-of-both-1"}), 200, "ok")
+		for _, p := range m.members {
+			if m.rows(p) != 1 {
+				t.Errorf("%s has %d rows", p.Name, m.rows(p))
+			}
+		}
+		// Another scan of somebody who is there is no harm, and hears of the first.
+		s.Clock.Advance(time.Minute)
+		got = one(t, m.offline(m.members[0], m.noted("code", m.code().Code)))
+		if got.Accepted || got.Code != "already_checked_in" || !got.At.Equal(online.CheckedInAt) || !ticked.Accepted {
+			t.Errorf("another scan: %+v, the tick %+v", got, ticked)
+		}
+		// A nonce that stands for one thing does not stand for another.
+		got = one(t, m.offline(m.members[0], m.noted("code", m.code().Code, "nonce", "scan-of-both-1")))
+		if got.Accepted || got.Code != "key_reused" {
+			t.Errorf("a reused nonce: %+v", got)
+		}
+		twice := m.noted("member_id", m.members[2].ID)
+		both := as[service.OfflineAnswers](t, m.offline(m.secretary, twice, twice, twice.with("member_id", m.members[1].ID)))
+		if both.Items[0].Code != both.Items[1].Code || both.Items[0].Code != "already_checked_in" || both.Items[2].Code != "key_reused" {
+			t.Errorf("one nonce three times in a batch: %+v", both)
+		}
+	})
+}
+
+func TestA19_WhatWasAnnulledIsNotBroughtBackByAPhoneThatStillHadIt(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(1)
+		first, second := m.noted("code", m.code().Code), m.noted("code", m.code().Code)
+		if got := one(t, m.offline(m.members[0], first)); !got.Accepted {
+			t.Fatalf("got %+v", got)
+		}
+		s.Clock.Advance(time.Minute)
+		want(t, m.phone(m.secretary).post(m.path(m.id, "/annulments"), body{"check_in_nonce": first["nonce"], "reason": "本人没有到会"}), 200, "ok")
+		if got := one(t, m.offline(m.members[0], second)); got.Accepted || got.Code != "annulled" {
+			t.Errorf("got %+v", got)
+		}
+		if m.board().Tally.Present != 0 {
+			t.Errorf("present again: %+v", m.board().Tally)
+		}
+		s.Clock.Advance(time.Minute)
+		if got := one(t, m.offline(m.members[0], m.noted("code", m.code().Code))); !got.Accepted {
+			t.Errorf("a scan after it: %+v", got)
+		}
+	})
+}
+
+func TestA20_EveryRefusedItemIsKeptWithItsReasonAndShownToWhoConducts(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		start := s.Clock.Now().Add(11 * time.Minute)
+		m := s.aMeeting(7, "starts_at", start, "open_early_minutes", 10, "close_after_minutes", 20)
+		early := m.noted("code", m.code().Code)
+		s.Clock.Set(start)
+		replaced := m.noted("code", m.code().Code)
+		as[service.ScreenCode](t, m.phone(m.secretary).post(m.path(m.id, "/check-in-code"), nil))
+		first := m.id
+		m.id = m.publish(m.branch)
+		foreign := m.noted("code", m.code().Code)
+		m.id = first
+		beside := m.anotherBranch("第二党支部").secretary
+		good := m.code().Code
+		tampered := m.noted("code", good[:len(good)-1]+map[bool]string{true: "B", false: "A"}[good[len(good)-1] == 'A'])
+		s.Clock.Set(start.Add(21 * time.Minute))
+		late := m.noted("code", m.code().Code)
+		cases := []struct {
+			by     *trial.Person
+			item   body
+			code   string
+			about  string
+			detail time.Time
+		}{
+			{m.members[0], early, "not_open_yet", m.members[0].Name, start.Add(-10 * time.Minute)},
+			{m.members[1], replaced, "code_expired", m.members[1].Name, time.Time{}},
+			{m.members[2], foreign, "wrong_activity", m.members[2].Name, time.Time{}},
+			{m.members[3], tampered, "code_invalid", m.members[3].Name, time.Time{}},
+			{m.members[3], m.noted("code", "https://example.com/广告"), "code_invalid", m.members[3].Name, time.Time{}},
+			{m.members[4], late, "closed", m.members[4].Name, start.Add(20 * time.Minute)},
+			{m.members[5], m.noted("member_id", m.members[6].ID), "not_conductor", "", time.Time{}},
+			{m.members[5], m.noted(), "invalid_field", "", time.Time{}},
+			{m.secretary, m.noted("member_id", beside.ID), "not_on_roster", "", time.Time{}},
+			{m.secretary, m.noted("member_id", 999999), "not_on_roster", "", time.Time{}},
+			{m.secretary, m.noted("member_id", m.members[6].ID, "code", good), "invalid_field", "", time.Time{}},
+			{m.secretary, m.noted("member_code", good), "member_code_invalid", "", time.Time{}},
+		}
+		for i, c := range cases {
+			got := one(t, m.offline(c.by, c.item))
+			if got.Accepted || got.Code != c.code || got.Message == "" || !c.detail.IsZero() && (got.At == nil || !got.At.Equal(c.detail)) {
+				t.Errorf("%d %s: %+v", i, c.code, got)
+			}
+		}
+		lines := m.refusedOffline()
+		if len(lines) != len(cases) {
+			t.Fatalf("%d refused items are shown of %d", len(lines), len(cases))
+		}
+		for i, c := range cases {
+			if l := lines[i]; l.Code != c.code || l.Name != c.about || l.UploadedBy != c.by.Name || l.Message == "" || l.Nonce != c.item["nonce"] || l.Present {
+				t.Errorf("%d %s: %+v", i, c.code, l)
+			}
+		}
+		if n := s.count(&model.Attendance{}, "activity_id = ?", m.id); n != 0 {
+			t.Errorf("%d attendances of refused items", n)
+		}
+		// Pages hold the same, and no code is kept.
+		var paged []string
+		for next := "?limit=5"; next != ""; {
+			page := as[service.OfflinePage](t, m.phone(m.secretary).get(m.path(m.id, "/offline-items")+next))
+			for _, l := range page.Items {
+				paged = append(paged, l.Nonce)
+			}
+			if next = page.Next; next != "" {
+				next = "?limit=5&cursor=" + next
+			}
+		}
+		if len(paged) != len(lines) || paged[len(paged)-1] != lines[len(lines)-1].Nonce {
+			t.Errorf("%d items on the pages of %d", len(paged), len(lines))
+		}
+		if kept := s.everythingKept(); strings.Contains(kept, good) || strings.Contains(kept, tampered["code"].(string)) {
+			t.Error("a code is kept")
+		}
+		want(t, m.phone(m.members[0]).get(m.path(m.id, "/offline-items")), 403, "not_conductor")
+		// The secretary settles one of them, and the list says so.
+		want(t, m.tick(m.members[4], model.Present), 200, "ok")
+		for _, l := range m.refusedOffline() {
+			if l.Present != (l.Name == m.members[4].Name) {
+				t.Errorf("after the tick: %+v", l)
+			}
+		}
+	})
+}
+
+func TestA20_AfterTheClosingEverythingIsRefusedAndKept(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(2)
+		s.Clock.Advance(31 * time.Minute)
+		own, ticked := m.noted("code", m.code().Code), m.noted("member_id", m.members[1].ID)
+		want(t, m.phone(m.secretary).post(m.path(m.id, "/closing"), nil), 200, "ok")
+		for p, item := range map[*trial.Person]body{m.members[0]: own, m.secretary: ticked} {
+			if got := one(t, m.offline(p, item)); got.Accepted || got.Code != "closed" {
+				t.Errorf("got %+v", got)
+			}
+		}
+		if lines := m.refusedOffline(); len(lines) != 2 || m.row(m.members[0]).Status != model.Absent || m.row(m.members[1]).Status != model.Absent {
+			t.Errorf("got %+v", lines)
+		}
+	})
+}
+
+func TestA20_MoreThanAnybodyHasToSendIsNotTaken(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(1)
+		rows := make([]model.OfflineItem, 1999)
+		for i := range rows {
+			rows[i] = model.OfflineItem{ActivityID: m.id, UploadedBy: m.secretary.ID, Kind: model.OfflineTick, ClientAt: s.Clock.Now(), ReceivedAt: s.Clock.Now(),
+				Refusal: "closed", Once: model.Once{Nonce: fmt.Sprint("filler-", i)}}
+		}
+		if err := s.DB.CreateInBatches(rows, 500).Error; err != nil {
+			t.Fatal(err)
+		}
+		last := m.noted("member_id", m.members[0].ID)
+		want(t, m.offline(m.secretary, last, m.noted("member_id", m.members[0].ID)), 409, "offline_full")
+		if got := one(t, m.offline(m.secretary, last)); !got.Accepted {
+			t.Errorf("got %+v", got)
+		}
+		if again := one(t, m.offline(m.secretary, last)); !again.Accepted {
+			t.Errorf("what is kept is not answered: %+v", again)
+		}
+	})
+}
+
+func TestA20_WrongCodesOfABatchCountAsGuessesAndTheRestWaits(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(2)
+		items := make([]body, 20)
+		for i := range items {
+			items[i] = m.noted("code", fmt.Sprintf("1.1.1.AAAAAAAAAA%02d", i))
+		}
+		r := m.offline(m.members[0], items...)
+		want(t, r, 429, "too_many_attempts")
+		kept := s.count(&model.OfflineItem{}, "activity_id = ?", m.id)
+		if kept == 0 || kept > 10 || r.Header.Get("Retry-After") == "" {
+			t.Errorf("%d of twenty kept in one minute, Retry-After %q", kept, r.Header.Get("Retry-After"))
+		}
+		again := m.offline(m.members[0], items[:kept]...)
+		if got := as[service.OfflineAnswers](t, again); got.Refused != int(kept) {
+			t.Errorf("what is kept is not answered: %s", again.Body)
+		}
+		if got := one(t, m.offline(m.members[1], m.noted("code", m.code().Code))); !got.Accepted {
+			t.Errorf("another member: %+v", got)
+		}
+	})
+}
+
+func TestA22_ThePhonesClockIsKeptApartMarkedAndDecidesNothingForAScan(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(6)
+		opens, scanned := s.Clock.Now(), s.Clock.Now().Add(10*time.Minute)
+		s.Clock.Set(scanned)
+		code := m.code().Code
+		issued := scanned.Truncate(s.Parts.Settings.CodeStep)
+		s.Clock.Advance(30 * time.Minute) // the late line has passed
+		for i, c := range []struct {
+			client time.Time
+			doubts []model.OfflineDoubt
+		}{
+			{scanned, nil},
+			{scanned.Add(24 * time.Hour), []model.OfflineDoubt{model.ClientAhead, model.ClientDisputes}},
+			{opens.Add(-time.Hour), []model.OfflineDoubt{model.ClientEarly, model.ClientDisputes}},
+			{opens.Add(-80 * time.Hour), []model.OfflineDoubt{model.ClientEarly, model.ClientOld, model.ClientDisputes}},
+			{scanned.Add(20 * time.Minute), []model.OfflineDoubt{model.ClientDisputes}},
+			{time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC), []model.OfflineDoubt{model.ClientEarly, model.ClientOld, model.ClientDisputes}},
+		} {
+			got := one(t, m.offline(m.members[i], m.noted("code", code, "scanned_at", c.client)))
+			if !got.Accepted || got.Late || !got.At.Equal(issued) || fmt.Sprint(got.Doubts) != fmt.Sprint(append([]model.OfflineDoubt{}, c.doubts...)) {
+				t.Errorf("%s: %+v", c.client, got)
+			}
+			row := m.row(m.members[i])
+			if !row.At.Equal(issued) || row.RecordedAt == nil || !row.RecordedAt.Equal(s.Clock.Now()) || row.Provenance != model.ByOffline || row.RecordedBy != nil {
+				t.Errorf("%s: the row is %+v", c.client, row)
+			}
+		}
+		all := as[service.OfflinePage](t, m.phone(m.secretary).get(m.path(m.id, "/offline-items?scope=all"))).Items
+		if len(all) != 6 || !all[1].ClientAt.Equal(scanned.Add(24*time.Hour)) || !all[1].ReceivedAt.Equal(s.Clock.Now()) || !all[1].IssuedAt.Equal(issued) ||
+			!strings.Contains(all[1].Remark, "手机时间晚于收到的时间") || all[0].Remark != "" {
+			t.Errorf("the list says %+v", all)
+		}
+		if len(m.refusedOffline()) != 0 {
+			t.Error("an accepted item is listed as refused")
+		}
+		if tally := m.board().Tally; tally.Present != 6 || tally.Late != 0 {
+			t.Errorf("the board says %+v", tally)
+		}
+	})
+}
+
+func TestA22_TheTimeOfATickIsThePhonesWhereItCanBeTrueAndOtherwiseTheReceipt(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(5)
+		opens := s.Clock.Now()
+		s.Clock.Set(opens.Add(10 * time.Minute))
+		shown := as[service.MemberCode](t, m.phone(m.members[4]).get("/v1/me/code")).Code
+		shownAt := s.Clock.Now().Truncate(time.Second)
+		s.Clock.Set(opens.Add(time.Hour)) // late by now
+		received := s.Clock.Now()
+		for i, c := range []struct {
+			client, at time.Time
+			late       bool
+		}{
+			{opens.Add(10 * time.Minute), opens.Add(10 * time.Minute), false},
+			{opens, opens, false},
+			{opens.Add(-time.Millisecond), received, true},
+			{received.Add(time.Millisecond), received, true},
+		} {
+			got := one(t, m.offline(m.secretary, m.noted("member_id", m.members[i].ID, "scanned_at", c.client)))
+			row := m.row(m.members[i])
+			if !got.Accepted || got.Late != c.late || !got.At.Equal(c.at) || !row.At.Equal(c.at) || row.RecordedBy == nil || *row.RecordedBy != m.secretary.ID ||
+				(row.RecordedAt == nil) != c.at.Equal(received) {
+				t.Errorf("%s: %+v, the row %+v", c.client, got, row)
+			}
+		}
+		got := one(t, m.offline(m.secretary, m.noted("member_code", shown, "scanned_at", opens.Add(-time.Hour))))
+		if !got.Accepted || got.Late || !got.At.Equal(shownAt) || got.Name != m.members[4].Name {
+			t.Errorf("a member code: %+v", got)
+		}
+	})
+}
