@@ -71,7 +71,7 @@ func Grant(ctx context.Context, db *sql.DB, account string) error {
 	if err != nil {
 		return fmt.Errorf("list tables: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // read only
+	defer rows.Close()
 	for rows.Next() {
 		var table string
 		if err := rows.Scan(&table); err != nil {

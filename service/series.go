@@ -324,9 +324,10 @@ func (s *Series) follow(tx *gorm.DB, actor *model.Actor, id uint64, later bool, 
 		return nil, err
 	}
 	refusal := current.Allow(model.Draft, model.Published)
+	if later && (refusal != nil || current.Detached || current.StartedAt(now)) {
+		return nil, nil //nolint:nilerr // passed over, as the series says
+	}
 	switch {
-	case later && (refusal != nil || current.Detached || current.StartedAt(now)):
-		return nil, nil
 	case refusal != nil:
 		return nil, refusal
 	case !later && current.Version != in.Version:

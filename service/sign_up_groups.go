@@ -161,7 +161,7 @@ func (s *SignUps) write(ctx context.Context, group []*signing, outcomes map[*sig
 		return nil
 	}
 	seated, err := inTx(ctx, s.db, func(tx *gorm.DB) (map[*signing]*SignedUp, error) { return s.seat(tx, plain, opened) })
-	if errors.Is(err, errCrowded) || errors.Is(err, gorm.ErrDuplicatedKey) || collided(err) {
+	if errors.Is(err, errCrowded) || errors.Is(err, gorm.ErrDuplicatedKey) || collided(err) && len(plain) > 1 {
 		return nil // each of them alone
 	}
 	if err != nil {
