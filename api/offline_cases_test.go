@@ -88,7 +88,7 @@ func TestA19_ABatchThatAFaultCutShortIsCompletedBySendingItAgain(t *testing.T) {
 		inserted := 0
 		s.Sabotage(func(statement string) string {
 			if strings.HasPrefix(statement, "INSERT INTO `offline_items`") {
-				if inserted++; inserted > 40 {
+				if inserted++; inserted > 1 {
 					return "SELECT broken"
 				}
 			}
@@ -458,6 +458,38 @@ func TestA22_TheTimeOfATickIsThePhonesWhereItCanBeTrueAndOtherwiseTheReceipt(t *
 		got := one(t, m.offline(m.secretary, m.noted("member_code", shown, "scanned_at", opens.Add(-time.Hour))))
 		if !got.Accepted || got.Late || !got.At.Equal(shownAt) || got.Name != m.members[4].Name {
 			t.Errorf("a member code: %+v", got)
+		}
+	})
+}
+
+func TestA20_AtAJointMeetingEachBranchSendsAndSeesItsOwnPeople(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		j := s.aJointMeeting(2, 2)
+		want(t, j.answer(true), 200, "ok")
+		s.Clock.Advance(time.Minute)
+		sent := as[service.OfflineAnswers](t, j.offline(j.partner.secretary, j.noted("member_id", j.partner.members[0].ID), j.noted("member_id", j.members[0].ID)))
+		if !sent.Items[0].Accepted || sent.Items[1].Code != "not_on_roster" || sent.Items[1].Name != "" {
+			t.Errorf("the partner's secretary: %+v", sent)
+		}
+		if row := j.row(j.partner.members[0]); row.BranchID != j.partner.branch.ID || row.Guest {
+			t.Errorf("the row of the partner's member: %+v", row)
+		}
+		if got := one(t, j.offline(j.secretary, j.noted("member_id", j.partner.members[1].ID))); !got.Accepted {
+			t.Errorf("the host's secretary: %+v", got)
+		}
+		for _, m := range []*trial.Person{j.members[1], j.partner.members[1]} {
+			one(t, j.offline(m, j.noted("code", "1.1.AAAAAAAAAAAA")))
+		}
+		read := func(p *trial.Person) (names []string) {
+			for _, l := range as[service.OfflinePage](t, j.phone(p).get(j.path(j.id, "/offline-items?scope=all"))).Items {
+				names = append(names, l.Name)
+			}
+			return names
+		}
+		second := j.partner.members[1].Name
+		host, partner := fmt.Sprint(read(j.secretary)), fmt.Sprint(read(j.partner.secretary))
+		if host != fmt.Sprint([]string{"伙伴甲", "", second, j.members[1].Name, second}) || partner != fmt.Sprint([]string{"伙伴甲", "", second, second}) {
+			t.Errorf("the host sees %s, the partner %s", host, partner)
 		}
 	})
 }

@@ -342,15 +342,25 @@ func (s *OfflineItems) settle(tx *gorm.DB, actor *model.Actor, id uint64, group 
 		if err := s.settleOne(tx, actor, a, sides, conducts, e); err != nil {
 			return nil, err
 		}
-		if err := tx.Create(&e.item).Error; err != nil {
-			return nil, fmt.Errorf("keep offline item: %w", err)
+	}
+	var rows []*model.OfflineItem
+	for _, e := range all {
+		if !e.stored && first[e.item.Nonce] == e {
+			rows = append(rows, &e.item)
 		}
-		e.stored = true
+	}
+	if len(rows) > 0 {
+		if err := tx.Create(rows).Error; err != nil {
+			return nil, fmt.Errorf("keep %d offline items: %w", len(rows), err)
+		}
 	}
 	for _, e := range all {
-		if !e.stored { // the same nonce again in one batch
-			e.take(&first[e.item.Nonce].item)
+		if once := first[e.item.Nonce]; !e.stored && once != e { // the same nonce again in one batch
+			e.take(&once.item)
 		}
+	}
+	for i := range out {
+		out[i].stored = true
 	}
 	return out, nil
 }
