@@ -92,6 +92,8 @@ func open(ctx context.Context, settings config.Settings, log *slog.Logger, now f
 		Settings: service.Settings{Zone: settings.Zone, SessionIdle: settings.SessionIdle, SessionLife: settings.SessionLife,
 			InvitationLife: settings.InvitationLife, CodeStep: settings.CodeStep, CodeMargin: settings.CodeMargin,
 			TypedStep: settings.TypedStep, PublicURL: settings.PublicURL,
+			Retention: model.RetentionRules{Sessions: settings.KeepSessions, Invitations: settings.KeepInvitations, Sending: settings.KeepSending,
+				Households: settings.KeepHouseholds, Audit: settings.KeepAudit},
 			Catalogue: catalogue, ReminderWorkers: settings.ReminderWork,
 			LateRecordDays: settings.LateRecordDays,
 			Sending:        model.SendingRules{QuietFrom: settings.QuietHours.From, QuietUntil: settings.QuietHours.Until, PerDay: settings.RemindersADay}},

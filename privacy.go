@@ -25,7 +25,21 @@ func privacyCommands() []*cli.Command {
 				return s.Audit.Export(ctx, model.Operator(), os.Stdout)
 			})},
 		}},
+		{Name: "retention", Usage: "清除已过保存期限的数据（服务每天夜里也会自动清除）",
+			Flags: []cli.Flag{&cli.BoolFlag{Name: "dry-run", Usage: "只看要清除多少"}}, Action: withServices(retain)},
 	}
+}
+
+func retain(ctx context.Context, c *cli.Command, s *service.Services) error {
+	act, did := s.Retention.Apply, "已清除"
+	if c.Bool("dry-run") {
+		act, did = s.Retention.Plan, "将清除"
+	}
+	lines, err := act(ctx)
+	for _, l := range lines {
+		fmt.Fprintf(c.Root().Writer, "%s %d 条%s（%s 以前的）%s\n", did, l.Rows, l.Kind, l.Until.Format(time.DateOnly), l.Note)
+	}
+	return err
 }
 
 func verifyAudit(ctx context.Context, c *cli.Command, s *service.Services) error {

@@ -309,6 +309,29 @@ var accessTable = []access{
 	{"endPost", false, func(g *ground, l *land, _ *caller) call { return call{path: "/v1/posts/" + jsonText(g.post(l))} },
 		[roles]int{401, 403, 404, 404, 403, 200, 403, 200, 404, 404, 404}, nil},
 
+	{"exportMyData", true, to("/v1/me/data"), [roles]int{401, 403, 200, 200, 200, 200, 200, 200, 200, 200, 200}, nil},
+	{"updateMember", false, func(g *ground, l *land, _ *caller) call {
+		return call{path: "/v1/members/" + jsonText(l.victim), body: body{"name": "某人" + l.canary, "status": "full_member"}}
+	}, [roles]int{401, 403, 404, 404, 403, 200, 403, 200, 404, 404, 404}, nil},
+	{"eraseMember", false, func(g *ground, l *land, _ *caller) call {
+		return call{path: "/v1/members/" + jsonText(g.leaver(l)) + "/erasure", body: body{"reason": "own_request"}}
+	}, [roles]int{401, 403, 404, 404, 403, 403, 403, 200, 404, 404, 404}, nil},
+	{"listComplaints/own", true, to("/v1/complaints"), [roles]int{401, 403, 200, 200, 200, 200, 200, 200, 200, 200, 200}, nil},
+	{"listComplaints/received", true, func(g *ground, _ *land, _ *caller) call {
+		for _, l := range []*land{g.a, g.b, g.x} {
+			g.complaint(l)
+		}
+		return call{path: "/v1/complaints?scope=received"}
+	}, [roles]int{401, 403, 403, 403, 403, 403, 200, 200, 403, 403, 403}, nil},
+	{"complain", true, func(*ground, *land, *caller) call {
+		return call{path: "/v1/complaints", body: body{"kind": "formalism", "text": "要填的太多", "nonce": "0123456789"}}
+	}, [roles]int{401, 403, 200, 200, 200, 200, 200, 200, 200, 200, 200}, nil},
+	{"burden", true, to("/v1/burden?month=2026-03"), [roles]int{401, 403, 403, 403, 403, 403, 200, 200, 403, 403, 403}, nil},
+	{"burdenPage", true, to("/v1/burden.html"), [roles]int{401, 403, 403, 403, 403, 403, 200, 200, 403, 403, 403}, nil},
+	{"answerComplaint", false, func(g *ground, l *land, _ *caller) call {
+		return call{path: fmt.Sprint("/v1/complaints/", g.complaint(l), "/answer"), body: body{"answer": "已经改正"}}
+	}, [roles]int{401, 403, 404, 404, 404, 404, 200, 200, 404, 404, 404}, nil},
+
 	// What communities need is for every member to see.
 	{"listCommunities", true, to("/v1/communities"), [roles]int{401, 403, 200, 200, 200, 200, 200, 200, 200, 200, 200}, nil},
 	{"listCommunityRegistrations/own", true, to("/v1/community-registrations"), [roles]int{401, 403, 200, 200, 200, 200, 200, 200, 200, 200, 200}, nil},
@@ -760,6 +783,17 @@ func (g *ground) leaver(l *land) uint64 {
 	return g.Member(l.branch, "来去"+l.canary).ID
 }
 
+// complaint is a fresh one from the branch.
+func (g *ground) complaint(l *land) uint64 {
+	g.t.Helper()
+	if l.unknown {
+		return l.branch.ID
+	}
+	c := &model.Complaint{MemberID: l.victim, BranchID: l.branch.ID, Kind: model.AboutFormalism, Text: "意见" + l.canary, CreatedAt: g.Clock.Now(), Once: model.Once{Nonce: nonce()}}
+	g.insert(c)
+	return c.ID
+}
+
 // registration is a fresh one of the branch, or of a member, with the community.
 func (g *ground) registration(l *land, ofBranch bool) uint64 {
 	g.t.Helper()
@@ -991,7 +1025,8 @@ func (g *ground) leaks(c *caller, path string, r *reply) []string {
 		}
 		keeps := theirs && (c.role == secretary || c.role == administrator) && slices.ContainsFunc(numbered, func(end string) bool { return strings.HasSuffix(path, end) })
 		for _, p := range l.people {
-			if !keeps && strings.Contains(text, p.Phone) {
+			own := c.person != nil && c.person.ID == p.ID && strings.HasSuffix(path, "/me/data")
+			if !keeps && !own && strings.Contains(text, p.Phone) {
 				found = append(found, p.Phone)
 			}
 		}
@@ -1252,6 +1287,7 @@ func (g *ground) live() {
 		g.serviceDay(l, model.Draft, 0)
 		g.objection(l)
 		g.visit(l)
+		g.complaint(l)
 	}
 }
 
@@ -1288,6 +1324,7 @@ func (g *ground) everyPath(all map[string]operation) []string {
 		"serviceRecordPage":          func() []string { return []string{"?year=2025"} },
 		"serviceRecordWorkbook":      func() []string { return []string{"?year=2025"} },
 		"listServiceSlots":           func() []string { return append(ask("community_id", numbers["organisation_id"]), "?from=2026-01-01") },
+		"listComplaints":             func() []string { return []string{"?scope=received", ""} },
 		"subscriptionRequests":       func() []string { return []string{"?purpose=activity", "?purpose=duty", "?purpose=service_day"} },
 	}
 	paths := []string{"/", "/openapi.json", "/healthz", "/readyz", "/c/1.1.1.AAAAAAAAAAAA"}

@@ -153,4 +153,13 @@ func routes(r *router) {
 	route(r, "DELETE", "/v1/household-pairings/{pairing_id}", "endHouseholdPairing", "结束结亲", member(r, endHouseholdPairing(s)))
 	route(r, "POST", "/v1/household-pairings/{pairing_id}/visits", "recordHouseholdVisit", "记一次走访", member(r, recordHouseholdVisit(s)))
 	route(r, "POST", "/v1/household-visits/{visit_id}/confirmation", "confirmHouseholdVisit", "书记确认走访", member(r, confirmHouseholdVisit(s)))
+
+	route(r, "GET", "/v1/me/data", "exportMyData", "导出我的全部个人数据（留痕）", member(r, exportMyData(s)))
+	route(r, "PUT", "/v1/members/{member_id}", "updateMember", "更正党员信息", member(r, updateMember(s)))
+	route(r, "POST", "/v1/members/{member_id}/erasure", "eraseMember", "注销党员的个人信息（不能恢复）", member(r, eraseMember(s)))
+	route(r, "GET", "/v1/complaints", "listComplaints", "我提的或我收到的意见", member(r, listComplaints(s)))
+	route(r, "POST", "/v1/complaints", "complain", "提意见，或请求更正、注销", member(r, complain(s)))
+	route(r, "POST", "/v1/complaints/{complaint_id}/answer", "answerComplaint", "答复意见", member(r, answerComplaint(s)))
+	route(r, "GET", "/v1/burden", "burden", "一个月请党员做了什么、依据哪一条", member(r, burden(r)))
+	file(r, "/v1/burden.html", "burdenPage", "党员负担表（打印页）", html, member(r, burdenPage(r)))
 }

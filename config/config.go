@@ -75,9 +75,16 @@ type Settings struct {
 	SessionIdle    time.Duration  `env:"SESSION_IDLE" envDefault:"720h"`
 	SessionLife    time.Duration  `env:"SESSION_LIFE" envDefault:"4320h"`
 	InvitationLife time.Duration  `env:"INVITATION_LIFE" envDefault:"72h"`
-	CodeStep       time.Duration  `env:"CODE_STEP" envDefault:"15s"`
-	CodeMargin     time.Duration  `env:"CODE_MARGIN" envDefault:"10s"`
-	TypedStep      time.Duration  `env:"TYPED_STEP" envDefault:"60s"`
+
+	KeepSessions    time.Duration `env:"KEEP_SESSIONS" envDefault:"720h"` // how long things are kept after their end; retention takes them daily
+	KeepInvitations time.Duration `env:"KEEP_INVITATIONS" envDefault:"720h"`
+	KeepSending     time.Duration `env:"KEEP_SENDING" envDefault:"4320h"`
+	KeepHouseholds  time.Duration `env:"KEEP_HOUSEHOLDS" envDefault:"720h"`
+	KeepAudit       time.Duration `env:"KEEP_AUDIT" envDefault:"26280h"`
+
+	CodeStep   time.Duration `env:"CODE_STEP" envDefault:"15s"`
+	CodeMargin time.Duration `env:"CODE_MARGIN" envDefault:"10s"`
+	TypedStep  time.Duration `env:"TYPED_STEP" envDefault:"60s"`
 }
 
 // String is every variable with its value, a line each, as an operator may see
@@ -247,6 +254,10 @@ func (s *Settings) checkTimes(wrong problems) {
 	wrong.unless(s.SessionIdle >= time.Minute, "SESSION_IDLE", "应不少于 1m")
 	wrong.unless(s.SessionLife >= s.SessionIdle, "SESSION_LIFE", "应不短于 DANGRI_SESSION_IDLE")
 	wrong.unless(s.InvitationLife >= time.Minute, "INVITATION_LIFE", "应不少于 1m")
+	for name, d := range map[string]time.Duration{"KEEP_SESSIONS": s.KeepSessions, "KEEP_INVITATIONS": s.KeepInvitations, "KEEP_SENDING": s.KeepSending, "KEEP_HOUSEHOLDS": s.KeepHouseholds} {
+		wrong.unless(d >= 24*time.Hour, name, "应不少于 24h")
+	}
+	wrong.unless(s.KeepAudit >= 180*24*time.Hour, "KEEP_AUDIT", "应不少于 4320h：审计记录依法至少保存六个月")
 	wrong.unless(seconds(s.CodeStep, 5*time.Second, 10*time.Minute), "CODE_STEP", "应在 5s 到 10m 之间，且为整秒")
 	wrong.unless(seconds(s.CodeMargin, 0, 10*time.Minute), "CODE_MARGIN", "应在 0s 到 10m 之间，且为整秒")
 	wrong.unless(seconds(s.TypedStep, 15*time.Second, 10*time.Minute), "TYPED_STEP", "应在 15s 到 10m 之间，且为整秒")

@@ -13,3 +13,11 @@ func (s *Sessions) Deafen() {
 
 // AlsoRun adds background work.
 func (s *Services) AlsoRun(f func(context.Context) error) { s.run = append(s.run, f) }
+
+// PersonalTables are those that exporting and erasing know of.
+func PersonalTables() (names []string) {
+	for name := range personalTables {
+		names = append(names, name)
+	}
+	return names
+}

@@ -48,8 +48,9 @@ type Settings struct {
 
 	Catalogue       model.Catalogue // which message template serves which purpose
 	Sending         model.SendingRules
-	ReminderWorkers int           // that send in this process; 0: others do
-	SealPeriod      time.Duration // how often the audit is sealed; 0: every second
+	ReminderWorkers int                  // that send in this process; 0: others do
+	Retention       model.RetentionRules // none: model.StandardRetention
+	SealPeriod      time.Duration        // how often the audit is sealed; 0: every second
 }
 
 // Parts is what the use cases are made of.
@@ -104,6 +105,10 @@ type Services struct {
 	Feedback      *Feedback
 	Households    *Households
 	Audit         *Audit
+	Complaints    *Complaints
+	Burden        *Burden
+	Retention     *Retention
+	OwnData       *OwnData
 	Health        *Health
 
 	run []func(context.Context) error
@@ -128,6 +133,7 @@ func New(p Parts) *Services {
 	meetings := &Meetings{db: p.DB, codes: codes, boards: boards, url: p.Settings.PublicURL, now: p.Now}
 	photos := &Photos{db: p.DB, files: p.Files, now: p.Now}
 	record := &Audit{db: p.DB, key: p.Keys.Index, period: cmp.Or(p.Settings.SealPeriod, sealPeriod), now: p.Now, log: p.Log}
+	retention := &Retention{db: p.DB, seal: seal, audit: record, rules: cmp.Or(p.Settings.Retention, model.StandardRetention), settings: p.Settings, now: p.Now, log: p.Log}
 	signUps := newSignUps(p)
 	return &Services{
 		Sessions:      sessions,
@@ -167,8 +173,12 @@ func New(p Parts) *Services {
 		Feedback:      &Feedback{db: p.DB, settings: p.Settings, now: p.Now},
 		Households:    &Households{db: p.DB, seal: seal, settings: p.Settings, now: p.Now},
 		Audit:         record,
+		Retention:     retention,
+		Burden:        &Burden{db: p.DB, settings: p.Settings, now: p.Now},
+		Complaints:    &Complaints{db: p.DB, settings: p.Settings, now: p.Now},
+		OwnData:       &OwnData{db: p.DB, sessions: sessions, signUps: signUps, seal: seal, settings: p.Settings, now: p.Now},
 		Health:        &Health{db: p.DB, cache: cache},
-		run:           []func(context.Context) error{sessions.watchChanges, checkIns.commitArrivals, reminders.keepSending, signUps.commitSignUps, signUps.tendLines, hourly(calendars.Extend), hourly(series.Extend), record.keepSealing},
+		run:           []func(context.Context) error{sessions.watchChanges, checkIns.commitArrivals, reminders.keepSending, signUps.commitSignUps, signUps.tendLines, hourly(calendars.Extend), hourly(series.Extend), record.keepSealing, hourly(retention.daily)},
 		log:           p.Log,
 	}
 }

@@ -1,0 +1,81 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+
+	"dangri/model"
+)
+
+// Burden is how often members are asked for something, counted from what is on
+// record anyway: nobody's time on the phone is measured, and nobody is compared
+// with anybody.
+type Burden struct {
+	db       *gorm.DB
+	settings Settings
+	now      func() time.Time
+}
+
+// BurdenCount is a month below the caller: how many members, and how often each
+// operation was done.
+type BurdenCount struct {
+	Month   string
+	Members int64
+	Times   map[string]int64
+}
+
+// burdenCounts is how often an operation was done: rows between @from and
+// @until of members or branches below the caller.
+var burdenCounts = map[string]string{
+	"signIn":                `SELECT COUNT(*) FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE s.created_at >= @from AND s.created_at < @until AND a.member_id IN @members`,
+	"bindMember":            `SELECT COUNT(*) FROM accounts WHERE bound_at >= @from AND bound_at < @until AND member_id IN @members`,
+	"checkIn":               `SELECT COUNT(*) FROM attendances WHERE at >= @from AND at < @until AND provenance IN ('scan', 'typed_code') AND member_id IN @members`,
+	"reportConsents":        `SELECT COUNT(*) FROM consents c JOIN accounts a ON a.id = c.account_id WHERE c.accepted_at >= @from AND c.accepted_at < @until AND c.nonce IS NOT NULL AND a.member_id IN @members`,
+	"registerWithCommunity": `SELECT COUNT(*) FROM community_registrations WHERE created_at >= @from AND created_at < @until AND member_id IN @members`,
+	"signUpForSlot":         `SELECT COUNT(*) FROM slot_sign_ups WHERE at >= @from AND at < @until AND signed_up_by = member_id AND member_id IN @members`,
+	"checkInToService":      `SELECT COUNT(*) FROM slot_sign_ups WHERE arrived_at >= @from AND arrived_at < @until AND arrived_by IN ('scan', 'typed_code') AND member_id IN @members`,
+	"checkOutOfService":     `SELECT COUNT(*) FROM slot_sign_ups WHERE left_at >= @from AND left_at < @until AND left_by IN ('scan', 'typed_code') AND member_id IN @members`,
+	"cancelSignUp":          `SELECT COUNT(*) FROM slot_sign_ups WHERE ended_at >= @from AND ended_at < @until AND state = 'cancelled' AND member_id IN @members`,
+	"objectToHours":         `SELECT COUNT(*) FROM hour_objections WHERE created_at >= @from AND created_at < @until AND member_id IN @members`,
+	"pairHousehold":         `SELECT COUNT(*) FROM household_pairings WHERE created_at >= @from AND created_at < @until AND member_id IN @members`,
+	"recordHouseholdVisit":  `SELECT COUNT(*) FROM household_visits v JOIN household_pairings p ON p.id = v.pairing_id WHERE v.created_at >= @from AND v.created_at < @until AND p.member_id IN @members`,
+	"complain":              `SELECT COUNT(*) FROM complaints WHERE created_at >= @from AND created_at < @until AND member_id IN @members`,
+}
+
+// Counted says whether the rows tell how often the operation was done.
+func (*Burden) Counted(operation string) bool { return burdenCounts[operation] != "" }
+
+// Month is a month, written 2026-03, of everybody below the offices of a
+// supervisor or administrator; empty for the present one.
+func (s *Burden) Month(ctx context.Context, actor *model.Actor, month string) (*BurdenCount, error) {
+	offices := actor.Offices(model.Supervisor, model.Administrator)
+	if len(offices) == 0 {
+		return nil, model.ErrForbidden
+	}
+	if month == "" {
+		month = s.now().In(s.settings.Zone).Format("2006-01")
+	}
+	from, err := time.ParseInLocation("2006-01", month, s.settings.Zone)
+	if err != nil || from.Year() < 2000 || from.Year() > 2100 {
+		return nil, model.BadField("month", "月份应写成 2026-03 的样子")
+	}
+	until := from.AddDate(0, 1, 0)
+	db := s.db.WithContext(ctx)
+	members := db.Model(&model.Membership{}).Select("member_id").Where("from_day < ? AND until_day > ? AND branch_id IN (?)",
+		model.DayOf(until, s.settings.Zone), model.DayOf(from, s.settings.Zone), below(db, offices))
+	out := &BurdenCount{Month: month, Times: map[string]int64{}}
+	if err := db.Model(&model.Member{}).Where("id IN (?)", members).Count(&out.Members).Error; err != nil {
+		return nil, fmt.Errorf("members of %s: %w", month, err)
+	}
+	for operation, query := range burdenCounts {
+		var n int64
+		if err := db.Raw(query, map[string]any{"from": from.UTC(), "until": until.UTC(), "members": members}).Scan(&n).Error; err != nil {
+			return nil, fmt.Errorf("how often %s in %s: %w", operation, month, err)
+		}
+		out.Times[operation] = n
+	}
+	return out, nil
+}
