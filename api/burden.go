@@ -54,7 +54,7 @@ var officeWork = []string{
 	"answerComplaint", "answerObjection", "confirmHouseholdVisit", "updateMember", "unbindMember", "eraseMember", "inviteMember", "endMembership",
 	"transferMember", "addOrganisation", "importOrganisations", "updateOrganisation", "importRoster", "importServiceHours", "grantPost", "endPost",
 	"draftServiceDay", "editServiceDay", "repeatServiceDay", "cancelServiceDay", "newServiceDayCode", "confirmServiceHours", "tickServicePresence",
-	"publishServiceNeed", "rewordServiceDay", "setSlotCapacity", "signUpMembers",
+	"publishServiceNeed", "rewordServiceDay", "setSlotCapacity", "signUpMembers", "recordPaperSheet", "showScreen",
 }
 
 type burdenRequest struct {

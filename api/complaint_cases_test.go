@@ -148,6 +148,6 @@ func TestTheBurdenIsASumAndAnAverageAndNeverAList(t *testing.T) {
 		if empty := s.phone(above).get("/v1/burden?month=2025-01"); !strings.Contains(string(empty.Body), `"times":0`) {
 			t.Errorf("a month without anything: %s", empty.Body)
 		}
-		want(t, s.phone(above).get("/v1/burden?month=2026-13"), 400, "invalid_input")
+		want(t, s.phone(above).get("/v1/burden?month=2026-13"), 400, "invalid_field")
 	})
 }
