@@ -29,6 +29,9 @@ var asks = map[string]ask{
 	"bindMember":                    {2, "确认党员身份，只做一次（支部工作条例：党员编入支部）"},
 	"checkIn":                       {2, "《意见》三（二）固定学习日；支部工作条例第十六条主题党日"},
 	"checkOut":                      {2, "《意见》三（二）学时：有签退要求的活动，到和离都记"},
+	"requestLeave":                  {3, "支部工作条例第十六条主题党日：不能到会的请假"},
+	"withdrawLeave":                 {2, "本人自愿"},
+	"requestLateRecord":             {3, "本人自愿：到了会而没有记上的，请书记补记"},
 	"reportConsents":                {1, "本人自愿：要不要微信提醒"},
 	"registerWithCommunity":         {3, "《意见》三（五）在职党员到社区报到"},
 	"withdrawCommunityRegistration": {2, "《意见》三（五）在职党员到社区报到"},
@@ -55,7 +58,7 @@ var officeWork = []string{
 	"answerComplaint", "answerObjection", "confirmHouseholdVisit", "updateMember", "unbindMember", "eraseMember", "inviteMember", "endMembership",
 	"transferMember", "addOrganisation", "importOrganisations", "updateOrganisation", "importRoster", "importServiceHours", "grantPost", "endPost",
 	"draftServiceDay", "editServiceDay", "repeatServiceDay", "cancelServiceDay", "newServiceDayCode", "confirmServiceHours", "tickServicePresence",
-	"publishServiceNeed", "rewordServiceDay", "setSlotCapacity", "signUpMembers", "recordPaperSheet", "showScreen", "recordMovement",
+	"publishServiceNeed", "rewordServiceDay", "setSlotCapacity", "signUpMembers", "recordPaperSheet", "showScreen", "recordMovement", "decideLeave", "decideLateRecord",
 }
 
 type burdenRequest struct {

@@ -37,6 +37,8 @@ var burdenCounts = map[string]string{
 	"bindMember":            `SELECT COUNT(*) FROM accounts WHERE bound_at >= @from AND bound_at < @until AND member_id IN (` + membersOfMonth + `)`,
 	"checkIn":               `SELECT COUNT(*) FROM attendances WHERE at >= @from AND at < @until AND provenance IN ('scan', 'typed_code') AND member_id IN (` + membersOfMonth + `)`,
 	"checkOut":              `SELECT COUNT(*) FROM movements WHERE at >= @from AND at < @until AND direction = 'out' AND provenance IN ('scan', 'typed_code') AND member_id IN (` + membersOfMonth + `)`,
+	"requestLeave":          `SELECT COUNT(*) FROM leave_requests WHERE asked_at >= @from AND asked_at < @until AND member_id IN (` + membersOfMonth + `)`,
+	"requestLateRecord":     `SELECT COUNT(*) FROM late_records WHERE asked_at >= @from AND asked_at < @until AND asked_by = member_id AND member_id IN (` + membersOfMonth + `)`,
 	"reportConsents":        `SELECT COUNT(*) FROM consents c JOIN accounts a ON a.id = c.account_id WHERE c.accepted_at >= @from AND c.accepted_at < @until AND c.nonce IS NOT NULL AND a.member_id IN (` + membersOfMonth + `)`,
 	"registerWithCommunity": `SELECT COUNT(*) FROM community_registrations WHERE created_at >= @from AND created_at < @until AND member_id IN (` + membersOfMonth + `)`,
 	"signUpForSlot":         `SELECT COUNT(*) FROM slot_sign_ups WHERE at >= @from AND at < @until AND signed_up_by = member_id AND member_id IN (` + membersOfMonth + `)`,
