@@ -32,6 +32,7 @@ var asks = map[string]ask{
 	"requestLeave":                  {3, "支部工作条例第十六条主题党日：不能到会的请假"},
 	"withdrawLeave":                 {2, "本人自愿"},
 	"requestLateRecord":             {3, "本人自愿：到了会而没有记上的，请书记补记"},
+	"uploadOfflineCheckIns":         {1, "同签到：没有网络时先记在手机上"},
 	"reportConsents":                {1, "本人自愿：要不要微信提醒"},
 	"registerWithCommunity":         {3, "《意见》三（五）在职党员到社区报到"},
 	"withdrawCommunityRegistration": {2, "《意见》三（五）在职党员到社区报到"},

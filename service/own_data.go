@@ -66,6 +66,7 @@ var personalTables = map[string]kept{
 	"household_pairings":      {of: ofMember, hidden: append([]string{"sealed"}, retryKeys...), blank: map[string]any{"fingerprint": ""}},
 	"household_visits":        {of: "pairing_id IN (SELECT id FROM household_pairings WHERE member_id = @member)", hidden: append([]string{"sealed"}, retryKeys...), blank: map[string]any{"fingerprint": ""}},
 	"vote_candidates":         {of: ofMember},
+	"offline_items":           {of: ofMember, hidden: append([]string{"code_digest"}, retryKeys...), blank: map[string]any{"fingerprint": ""}},
 	"complaints":              {of: ofMember, hidden: retryKeys, blank: map[string]any{"text": "", "answer": "", "fingerprint": ""}},
 	"audit_entries":           {of: "member_id = @member OR account_id IN @accounts"},
 }
