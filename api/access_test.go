@@ -175,14 +175,14 @@ var accessTable = []access{
 	{"requestLeave", false, func(g *ground, l *land, _ *caller) call {
 		return call{path: g.path(g.activity(l, model.Published), "/leave-requests"), body: body{"status": "sick_leave", "note": "发烧" + l.canary, "nonce": nonce()}}
 	}, [roles]int{401, 403, 200, 200, 200, 200, 409, 409, 404, 404, 404}, nil},
-	{"decideLeave", false, decision("/v1/leave-requests/", (*ground).leaveAsked), [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
+	{"decideLeave", false, decision("/v1/leave-requests/", (*ground).leaveAsked), [roles]int{401, 403, 404, 404, 200, 200, 404, 200, 404, 404, 404}, nil},
 	{"withdrawLeave", false, func(g *ground, l *land, _ *caller) call {
 		return call{path: "/v1/leave-requests/" + jsonText(g.leaveAsked(l)) + "/withdrawal"}
 	}, [roles]int{401, 403, 404, 404, 404, 404, 404, 404, 404, 404, 404}, nil}, // the victim's own alone
 	{"requestLateRecord", false, func(g *ground, l *land, _ *caller) call {
 		return call{path: g.path(g.activity(l, model.Closed), "/late-records"), body: body{"member_id": l.victim, "reason": "手机没电" + l.canary, "nonce": nonce()}}
 	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
-	{"decideLateRecord", false, decision("/v1/late-records/", (*ground).lateRecordAsked), [roles]int{401, 403, 403, 403, 200, 200, 200, 200, 404, 404, 404}, nil},
+	{"decideLateRecord", false, decision("/v1/late-records/", (*ground).lateRecordAsked), [roles]int{401, 403, 404, 404, 200, 200, 200, 200, 404, 404, 404}, nil},
 	{"lateRecordFigures", false, func(_ *ground, l *land, _ *caller) call {
 		return call{path: "/v1/organisations/" + jsonText(l.branch.ID) + "/late-record-figures?month=2026-03"}
 	}, [roles]int{401, 403, 404, 404, 200, 200, 200, 200, 404, 404, 404}, nil},

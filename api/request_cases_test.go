@@ -1,12 +1,15 @@
 package api_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"dangri/model"
 	"dangri/service"
 	"dangri/service/trial"
+	"dangri/wechat/sim"
 )
 
 func (m *meeting) askLeave(p *trial.Person, change ...any) *reply {
@@ -53,7 +56,7 @@ func TestLeaveIsAskedDecidedAndTakenBack(t *testing.T) {
 		if page := as[service.RequestPage](t, m.phone(m.secretary).get("/v1/approvals")); len(page.Items) != 1 || page.Items[0].ID != first.ID || page.Items[0].Name != p.Name {
 			t.Errorf("waits for the secretary: %+v", page)
 		}
-		want(t, m.decide(m.members[1], "leave-requests", first.ID, true), 403, "not_conductor")
+		want(t, m.decide(m.members[1], "leave-requests", first.ID, true), 404, "request_not_found")
 		want(t, m.decide(m.secretary, "leave-requests", first.ID, true), 200, "ok")
 		want(t, m.decide(m.secretary, "leave-requests", first.ID, true), 200, "ok")
 		want(t, m.decide(m.secretary, "leave-requests", first.ID, false), 409, "request_decided")
@@ -247,6 +250,186 @@ func TestTwentyTapsAtOnceAskOnce(t *testing.T) {
 		}
 		if n := len(m.requests(m.secretary)); n != 2 {
 			t.Errorf("%d requests of two people", n)
+		}
+	})
+}
+
+func TestOneRequest_Control_WithoutTheKeyTheTapsAskTwice(t *testing.T) {
+	onServer(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(1)
+		if err := s.DB.Exec("CREATE INDEX leave_requests_activity ON leave_requests (activity_id)").Error; err != nil { // which the foreign key needs
+			t.Fatal(err)
+		}
+		s.dropIndex("leave_requests", "leave_requests_live")
+		p := m.phone(m.members[0])
+		trial.Race(8, func(int) { p.post(m.path(m.id, "/leave-requests"), body{"status": "duty_leave", "nonce": nonce()}) })
+		if n := len(m.requests(m.secretary)); n < 2 {
+			t.Error("without the key and never two: this test cannot see the race")
+		}
+	})
+}
+
+func (m *meeting) homeOf(p *trial.Person) service.HomeActivity {
+	m.t.Helper()
+	h := as[service.HomeScreen](m.t, m.phone(p).get("/v1/home"))
+	for _, a := range append(h.Now, h.Next...) {
+		if a.ID == m.id {
+			return a
+		}
+	}
+	m.t.Fatalf("the first screen of %s does not have the activity", p.Name)
+	return service.HomeActivity{}
+}
+
+func TestTheFirstScreenAndTheActivityTellTheMemberTheirLeave(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(2)
+		p := m.members[0]
+		if v := as[service.ActivityView](t, m.phone(p).get(m.path(m.id, ""))); v.MyLeave != nil || m.homeOf(p).MyLeave != "" {
+			t.Errorf("nothing was asked: %+v", v.MyLeave)
+		}
+		shows := func(state model.RequestState, status model.AttendanceStatus) {
+			t.Helper()
+			v, h := as[service.ActivityView](t, m.phone(p).get(m.path(m.id, ""))), m.homeOf(p)
+			if v.MyLeave == nil || v.MyLeave.State != state || v.MyStatus != status || h.MyLeave != state || h.MyStatus != status {
+				t.Errorf("want %q, %q; the activity says %+v, %q, the first screen %q, %q", state, status, v.MyLeave, v.MyStatus, h.MyLeave, h.MyStatus)
+			}
+		}
+		before := s.Trips(func() { m.homeOf(p) })
+		id := as[service.RequestView](t, m.askLeave(p)).ID
+		shows(model.Asked, "")
+		if after := s.Trips(func() { m.homeOf(p) }); len(after.SQL) != len(before.SQL) {
+			t.Errorf("the first screen took %s, before %s", after, before)
+		}
+		if work := as[service.HomeScreen](t, m.phone(m.secretary).get("/v1/home")).Work; len(work) != 1 || work[0].Waiting != 1 {
+			t.Errorf("the secretary's first screen: %+v", work)
+		}
+		want(t, m.decide(m.secretary, "leave-requests", id, true), 200, "ok")
+		shows(model.Approved, model.PersonalLeave)
+		want(t, m.scan(p, m.code().Code, nonce()), 200, "ok")
+		shows(model.RequestCame, model.Present)
+	})
+}
+
+func TestALeaveThatTheSecretaryRecordedMeanwhileIsNotTheMembersToEnd(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(1)
+		p := m.members[0]
+		id := as[service.RequestView](t, m.askLeave(p)).ID
+		want(t, m.decide(m.secretary, "leave-requests", id, true), 200, "ok")
+		want(t, m.tick(p, model.SickLeave), 200, "ok")
+		want(t, m.phone(p).post("/v1/leave-requests/"+jsonText(id)+"/withdrawal", nil), 200, "ok")
+		if h := m.homeOf(p); h.MyStatus != model.SickLeave || h.MyLeave != model.RequestWithdrawn {
+			t.Errorf("the first screen says %+v", h)
+		}
+	})
+}
+
+// allow lets the person accept a message of the screen.
+func (m *meeting) allow(p *trial.Person, screen string) {
+	m.t.Helper()
+	ask := as[service.SubscriptionRequests](m.t, m.phone(p).get("/v1/subscription-requests?purpose="+screen))
+	p.User.Accept(ask.TemplateIDs...)
+	m.Heard()
+}
+
+func TestThatApprovalsWaitIsToldOnceADayAndADecisionOnlyWhileItStands(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		s.heard()
+		start := s.Clock.Now().Add(72 * time.Hour)
+		m := s.aMeeting(4, "starts_at", start, "ends_at", start.Add(2*time.Hour))
+		m.allow(m.secretary, "duty")
+		m.allow(m.members[0], "application")
+		m.allow(m.members[1], "application")
+		first := as[service.RequestView](t, m.askLeave(m.members[0])).ID
+		second := as[service.RequestView](t, m.askLeave(m.members[1])).ID
+		m.sendDue()
+		got := m.secretary.User.Messages()
+		if len(got) != 1 || got[0].Title != sim.DutyReminder || !strings.Contains(fmt.Sprint(got[0]), "审批") {
+			t.Fatalf("on the secretary's phone: %+v", got)
+		}
+		m.allow(m.secretary, "duty")
+		m.askLeave(m.members[2])
+		m.sendDue()
+		if n := len(m.secretary.User.Messages()); n != 1 {
+			t.Errorf("%d messages in one day", n)
+		}
+		for _, id := range []uint64{first, second} {
+			want(t, m.decide(m.secretary, "leave-requests", id, true), 200, "ok")
+		}
+		want(t, m.phone(m.members[1]).post("/v1/leave-requests/"+jsonText(second)+"/withdrawal", nil), 200, "ok")
+		m.sendDue()
+		if told := m.members[0].User.Messages(); len(told) != 1 || told[0].Title != sim.ApprovalResult || !strings.Contains(fmt.Sprint(told[0]), "已同意") {
+			t.Errorf("on the member's phone: %+v", told)
+		}
+		if n := len(m.members[1].User.Messages()); n != 0 {
+			t.Errorf("%d messages about a leave that was taken back", n)
+		}
+		s.Clock.Advance(24 * time.Hour)
+		m.askLeave(m.members[1])
+		m.sendDue()
+		if n := len(m.secretary.User.Messages()); n != 2 {
+			t.Errorf("%d messages in two days", n)
+		}
+	})
+}
+
+func TestThatApprovalsWaitIsTakenBackWhenNothingDoesAndComesBack(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(3)
+		told := func(p *trial.Person, state model.ReminderState) {
+			t.Helper()
+			if got := m.reminded(p, model.ApprovalsWaiting); len(got) != 1 || got[0] != state {
+				t.Errorf("%s: %v, want %s once", p.Name, got, state)
+			}
+		}
+		first, second := as[service.RequestView](t, m.askLeave(m.members[0])).ID, as[service.RequestView](t, m.askLeave(m.members[1])).ID
+		want(t, m.decide(m.secretary, "leave-requests", first, true), 200, "ok")
+		told(m.secretary, model.Queued)
+		want(t, m.phone(m.members[1]).post("/v1/leave-requests/"+jsonText(second)+"/withdrawal", nil), 200, "ok")
+		told(m.secretary, model.Withdrawn)
+		m.askLeave(m.members[1])
+		told(m.secretary, model.Queued)
+		// What the secretary asks falls to the committee.
+		deputy := m.deputy()
+		m.askLeave(m.secretary)
+		told(deputy, model.Queued)
+	})
+}
+
+func TestWhoNeitherAskedNorDecidesFindsNoRequest(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(2)
+		id := as[service.RequestView](t, m.askLeave(m.members[0])).ID
+		r, none := m.decide(m.members[1], "leave-requests", id, true), m.decide(m.members[1], "leave-requests", 999999, true)
+		want(t, r, 404, "request_not_found")
+		if string(r.Body) != string(none.Body) {
+			t.Errorf("a request of somebody else is told from none: %s, %s", r.Body, none.Body)
+		}
+		want(t, m.decide(m.members[0], "leave-requests", id, true), 403, "own_request")
+	})
+}
+
+func TestWithDailyCheckInALateRecordIsForItsDay(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		noon := time.Date(2026, 3, 12, 12, 0, 0, 0, trial.Zone)
+		s.Clock.Set(noon.Add(-time.Hour))
+		m := s.aMeeting(2, "starts_at", noon, "ends_at", noon.Add(30*time.Hour), "daily", true, "late_after_minutes", 0)
+		s.Clock.Set(noon.Add(time.Minute))
+		want(t, m.scan(m.members[0], m.code().Code, nonce()), 200, "ok")
+		s.Clock.Set(noon.Add(29 * time.Hour))
+		m.close()
+		p := m.members[0]
+		want(t, m.askLateRecord(p), 409, "already_checked_in")
+		second := as[service.RequestView](t, m.askLateRecord(p, "came_at", noon.Add(22*time.Hour)))
+		want(t, m.decide(m.secretary, "late-records", second.ID, true), 200, "ok")
+		rows := m.holding(p)
+		if len(rows) != 2 || rows[0].Status != model.Present || rows[1].Status != model.Present || rows[1].Day != "2026-03-13" || rows[1].Provenance != model.ByLateRecord {
+			t.Errorf("rows %+v", rows)
+		}
+		f := as[service.LateRecordFigures](t, m.phone(m.secretary).get("/v1/organisations/"+jsonText(m.branch.ID)+"/late-record-figures?month=2026-03"))
+		if len(f.Branches) != 1 || f.Branches[0].Asked != 1 || f.Branches[0].Approved != 1 || f.Branches[0].Attendances != 2 || f.Branches[0].Recorded != 1 || f.Branches[0].Share != 0.5 {
+			t.Errorf("figures %+v", f)
 		}
 	})
 }

@@ -138,6 +138,12 @@ func (a *Actor) Conducts(line Line) bool {
 	return a.holds(conducts, line.home()) || a.Administers(line)
 }
 
+// Supervises says whether the actor looks after the organisation at the start of
+// the line from a post of supervision or administration, in it or above it.
+func (a *Actor) Supervises(line Line) bool {
+	return a.holds([]PostKind{Supervisor, Administrator}, line)
+}
+
 // KeepsRoster says whether the actor may import members into the organisation
 // at the start of the line: as its secretary, or as administrator.
 func (a *Actor) KeepsRoster(line Line) bool {

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -50,6 +51,7 @@ type rule struct {
 	names   string // of the change, five characters at most
 	about   string // what stands before the activity's title
 	request bool   // tells of a request, which outlives the meeting
+	verdict RequestState
 }
 
 var kinds = map[ReminderKind]rule{
@@ -62,10 +64,10 @@ var kinds = map[ReminderKind]rule{
 	NotClosed:  {purpose: DutyReminder, note: "请结束会议，登记到会情况", about: "结束会议"},
 
 	ApprovalsWaiting:   {purpose: DutyReminder, note: "有人请假或补签，请审批", about: "审批", request: true},
-	LeaveApproved:      {purpose: ApprovalResult, prompt: true, names: "已同意", note: "请假已批准", about: "请假", request: true},
-	LeaveRefused:       {purpose: ApprovalResult, prompt: true, names: "未同意", note: "答复见小程序，请按时参加", about: "请假", request: true},
-	LateRecordApproved: {purpose: ApprovalResult, prompt: true, names: "已同意", note: "已记为到会", about: "补签", request: true},
-	LateRecordRefused:  {purpose: ApprovalResult, prompt: true, names: "未同意", note: "答复见小程序", about: "补签", request: true},
+	LeaveApproved:      {purpose: ApprovalResult, prompt: true, names: "已同意", note: "请假已批准", about: "请假", request: true, verdict: Approved},
+	LeaveRefused:       {purpose: ApprovalResult, prompt: true, names: "未同意", note: "答复见小程序，请按时参加", about: "请假", request: true, verdict: RequestRefused},
+	LateRecordApproved: {purpose: ApprovalResult, prompt: true, names: "已同意", note: "已记为到会", about: "补签", request: true, verdict: Approved},
+	LateRecordRefused:  {purpose: ApprovalResult, prompt: true, names: "未同意", note: "答复见小程序", about: "补签", request: true, verdict: RequestRefused},
 
 	SeatOffered:   {purpose: WaitingListOffer, prompt: true, note: "名额为您保留，请在截止前确认"},
 	SeatGiven:     {purpose: ServiceReminder},
@@ -179,6 +181,7 @@ const (
 	QuietNow      = "quiet_hours"
 	DailyCap      = "daily_cap"
 	ActivityMoved = "moved"
+	NothingWaits  = "nothing_waits"
 	SecondTry     = "second_try"
 	NotDelivered  = "not_delivered"
 )
@@ -322,7 +325,8 @@ type Facts struct {
 	Seat      *SeatFacts
 	OnRoster  bool
 	Conducts  bool
-	Waiting   int // requests about the activity that wait for a decision
+	Waiting   int          // requests about the activity that the person is to decide
+	Verdict   RequestState // what has become of the request that the message tells of; "": there is none
 	Present   bool
 	OnLeave   bool
 	Bound     bool
@@ -398,9 +402,13 @@ func (r *Reminder) pointless(f Facts) string {
 	case a == nil:
 		return "no_activity"
 	case r.Kind == ApprovalsWaiting && f.Waiting == 0:
-		return "nothing_waits"
-	case r.Kind == ApprovalsWaiting && !f.Conducts:
-		return "not_in_charge"
+		return NothingWaits
+	case r.Kind == ApprovalsWaiting:
+		return ""
+	case kind.request && f.Verdict != kind.verdict:
+		return cmp.Or(string(f.Verdict), "no_request")
+	case kind.request && a.Status == Cancelled:
+		return string(Cancelled)
 	case kind.request:
 		return ""
 	case r.Kind == CalledOff:

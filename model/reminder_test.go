@@ -68,6 +68,18 @@ func TestWhatIsDueIsDecidedByWhatIsTrueNow(t *testing.T) {
 		{"a cancellation that is none", func(r *Reminder, _ *Facts) { r.Kind = CalledOff }, clock(15, 0), Decision{State: Withdrawn, Reason: "not_cancelled"}},
 		{"a duty of somebody else", func(r *Reminder, f *Facts) { r.Kind, f.OnRoster = NotClosed, true }, clock(15, 0), Decision{State: Withdrawn, Reason: "not_in_charge"}},
 		{"a duty", func(r *Reminder, f *Facts) { r.Kind, f.OnRoster, f.Conducts = NotClosed, false, true }, clock(15, 0), Decision{State: Attempting}},
+		{"approvals that wait", func(r *Reminder, f *Facts) { r.Kind, f.OnRoster, f.Waiting = ApprovalsWaiting, false, 1 }, clock(15, 0), Decision{State: Attempting}},
+		{"approvals of a closed meeting", func(r *Reminder, f *Facts) { r.Kind, f.Activity.Status, f.Waiting = ApprovalsWaiting, Closed, 2 }, clock(15, 0), Decision{State: Attempting}},
+		{"nothing waits for this person", func(r *Reminder, _ *Facts) { r.Kind = ApprovalsWaiting }, clock(15, 0), Decision{State: Withdrawn, Reason: NothingWaits}},
+		{"a leave that holds", func(r *Reminder, f *Facts) { r.Kind, f.Verdict, f.OnLeave = LeaveApproved, Approved, true }, clock(15, 0), Decision{State: Attempting}},
+		{"a leave taken back meanwhile", func(r *Reminder, f *Facts) { r.Kind, f.Verdict = LeaveApproved, RequestWithdrawn }, clock(15, 0), Decision{State: Withdrawn, Reason: "withdrawn"}},
+		{"a leave from what is called off", func(r *Reminder, f *Facts) {
+			r.Kind, f.Verdict, f.Activity.Status = LeaveRefused, RequestRefused, Cancelled
+		}, clock(15, 0), Decision{State: Withdrawn, Reason: "cancelled"}},
+		{"a late record of a closed meeting", func(r *Reminder, f *Facts) {
+			r.Kind, f.Verdict, f.Activity.Status = LateRecordRefused, RequestRefused, Closed
+		}, clock(15, 0), Decision{State: Attempting}},
+		{"a request that is gone", func(r *Reminder, _ *Facts) { r.Kind = LateRecordApproved }, clock(15, 0), Decision{State: Withdrawn, Reason: "no_request"}},
 		{"one moment before it is too late", func(*Reminder, *Facts) {}, clock(24+13, 0).Add(-time.Millisecond), Decision{State: Attempting}},
 		{"too late", func(*Reminder, *Facts) {}, clock(24+13, 0), Decision{State: Expired, Reason: "too_late"}},
 		{"too late, and it never had a chance", func(r *Reminder, _ *Facts) { r.Reason = NoConsent }, clock(24+13, 0), Decision{State: Expired, Reason: NoConsent}},

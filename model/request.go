@@ -12,10 +12,11 @@ const (
 	Approved         RequestState = "approved"
 	RequestRefused   RequestState = "refused"
 	RequestWithdrawn RequestState = "withdrawn"
+	RequestCame      RequestState = "came" // of a leave, to the member: came after all; never stored
 )
 
 // RequestStateNames are the words people use, by state.
-var RequestStateNames = map[RequestState]string{Asked: "待审批", Approved: "已同意", RequestRefused: "未同意", RequestWithdrawn: "已撤回"}
+var RequestStateNames = map[RequestState]string{Asked: "待审批", Approved: "已同意", RequestRefused: "未同意", RequestWithdrawn: "已撤回", RequestCame: "已到会"}
 
 // Refusals of requests.
 var (
@@ -47,6 +48,15 @@ type LeaveRequest struct {
 	Once        `gorm:"embedded"`
 }
 
+// Came is what a person sees of the state who was there in spite of it: the
+// leave is over.
+func (s RequestState) Came(came bool) RequestState {
+	if came && (s == Asked || s == Approved) {
+		return RequestCame
+	}
+	return s
+}
+
 // Decide notes a decision.
 func (r *LeaveRequest) Decide(approve bool, by uint64, answer string, now time.Time) {
 	r.State, r.DecidedBy, r.DecidedAt, r.Answer = Approved, &by, &now, answer
@@ -64,7 +74,7 @@ type LateRecord struct {
 	BranchID   uint64 // of that day
 	CameAt     *time.Time
 	Reason     string
-	Live       *bool // true while asked or approved, else null
+	Live       *bool // true while asked, else null
 	State      RequestState
 	AskedBy    uint64
 	AskedAt    time.Time
@@ -76,9 +86,9 @@ type LateRecord struct {
 
 // Decide notes a decision.
 func (r *LateRecord) Decide(approve bool, by uint64, answer string, now time.Time) {
-	r.State, r.DecidedBy, r.DecidedAt, r.Answer = Approved, &by, &now, answer
+	r.State, r.DecidedBy, r.DecidedAt, r.Answer, r.Live = Approved, &by, &now, answer, nil
 	if !approve {
-		r.State, r.Live = RequestRefused, nil
+		r.State = RequestRefused
 	}
 }
 

@@ -539,6 +539,16 @@ type ActivityView struct {
 	MyStatus         model.AttendanceStatus `json:"my_status" doc:"本人的状态，空为未到"`
 	CheckedInAt      *time.Time             `json:"checked_in_at" doc:"本人签到的时间"`
 	MayConduct       bool                   `json:"may_conduct" doc:"本人可以办理这场活动"`
+	MyLeave          *OwnLeave              `json:"my_leave,omitempty" doc:"本人最近一次请假"`
+}
+
+// OwnLeave is the caller's leave from an activity, as far as it was asked for.
+type OwnLeave struct {
+	ID     uint64                 `json:"id" doc:"请假的编号，销假时用"`
+	Status model.AttendanceStatus `json:"status" doc:"请的是什么假"`
+	State  model.RequestState     `json:"state" enum:"asked,approved,refused,withdrawn,came" doc:"came：请了假，人还是到了"`
+	Name   string                 `json:"state_name" doc:"可以直接显示"`
+	Answer string                 `json:"answer,omitempty"`
 }
 
 // Show is one activity with the caller's own part in it.
@@ -552,6 +562,15 @@ func (s *Activities) Show(ctx context.Context, actor *model.Actor, id uint64) (*
 		Expected: own.Entry != nil, MyStatus: own.Status()}
 	if own.Recorded != nil && own.Recorded.Status == model.Present {
 		view.CheckedInAt = &own.Recorded.At
+	}
+	var asked []model.LeaveRequest
+	if err := db.Order("id DESC").Limit(1).Find(&asked, "activity_id = ? AND member_id = ?", id, actor.MemberID).Error; err != nil {
+		return nil, fmt.Errorf("leave of member %d: %w", actor.MemberID, err)
+	}
+	if len(asked) > 0 {
+		q := &asked[0]
+		state := q.State.Came(view.CheckedInAt != nil)
+		view.MyLeave = &OwnLeave{ID: q.ID, Status: q.Status, State: state, Name: model.RequestStateNames[state], Answer: q.Answer}
 	}
 	return view, nil
 }

@@ -46,6 +46,7 @@ type HomeActivity struct {
 	MyStatus     model.AttendanceStatus `json:"my_status" doc:"空为未到"`
 	CheckedInAt  *time.Time             `json:"checked_in_at"`
 	CheckOut     bool                   `json:"check_out" doc:"离开时要签退"`
+	MyLeave      model.RequestState     `json:"my_leave" enum:",asked,approved,refused,withdrawn,came" doc:"本人请假的状态，空为没有请假；came：请了假，人还是到了"`
 }
 
 // HomeOffer is a seat in a service slot that is kept for the caller. It stands
@@ -75,6 +76,7 @@ type HomeWork struct {
 	EndsAt   time.Time            `json:"ends_at"`
 	Status   model.ActivityStatus `json:"status"`
 	Todo     string               `json:"todo" doc:"要做的事：publish 发布，show_code 出示签到码，close 结束，answer 答复联办邀请"`
+	Waiting  int                  `json:"waiting" doc:"等待审批的请假和补签"`
 }
 
 // Show is the caller's first screen.
@@ -130,11 +132,12 @@ func (s *Home) fillOffers(db *gorm.DB, actor *model.Actor, out *HomeScreen, now 
 func (s *Home) fillActivities(db *gorm.DB, actor *model.Actor, out *HomeScreen, now time.Time) error {
 	var rows []HomeActivity
 	err := db.Table("roster_entries r").
-		Select("a.id, a.kind, a.title, a.place, a.starts_at, a.opens_at, a.closes_at, a.status, a.cancel_reason, COALESCE(t.status, l.status, '') AS my_status, t.at AS checked_in_at, a.check_out").
+		Select("a.id, a.kind, a.title, a.place, a.starts_at, a.opens_at, a.closes_at, a.status, a.cancel_reason, COALESCE(t.status, l.status, '') AS my_status, t.at AS checked_in_at, a.check_out, COALESCE(q.state, '') AS my_leave").
 		Joins("JOIN activities a ON a.id = r.activity_id").
 		Joins("LEFT JOIN attendances t ON t.activity_id = r.activity_id AND t.member_id = r.member_id AND t.voided = 0 AND (t.day = '' OR t.day >= ?)",
 			model.DayOf(now, s.settings.Zone)).
 		Joins("LEFT JOIN leaves l ON l.id = (SELECT MAX(last.id) FROM leaves last WHERE last.activity_id = r.activity_id AND last.member_id = r.member_id)").
+		Joins("LEFT JOIN leave_requests q ON q.id = (SELECT MAX(asked.id) FROM leave_requests asked WHERE asked.activity_id = r.activity_id AND asked.member_id = r.member_id)").
 		Where("r.member_id = ? AND r.closes_at > ? AND a.status IN ? AND a.starts_at < ?",
 			actor.MemberID, now, []model.ActivityStatus{model.Published, model.Cancelled}, now.AddDate(0, 0, 30)).
 		Order("a.starts_at, a.id").Limit(12).Scan(&rows).Error
@@ -145,6 +148,7 @@ func (s *Home) fillActivities(db *gorm.DB, actor *model.Actor, out *HomeScreen, 
 		if a.MyStatus != model.Present {
 			a.CheckedInAt = nil
 		}
+		a.MyLeave = a.MyLeave.Came(a.MyStatus == model.Present)
 		if a.Status == model.Published && !now.Before(a.OpensAt) {
 			out.Now = append(out.Now, a)
 		} else {
@@ -229,7 +233,9 @@ func (s *Home) fillWork(db *gorm.DB, actor *model.Actor, out *HomeScreen, now ti
 	if !slices.ContainsFunc(actor.Posts, func(p model.Post) bool { return p.Kind.Conducts() }) {
 		return nil
 	}
-	err := db.Model(&model.Activity{}).Select("id, title, starts_at, ends_at, status").
+	err := db.Model(&model.Activity{}).Select("id, title, starts_at, ends_at, status, "+
+		"(SELECT COUNT(*) FROM leave_requests q WHERE q.activity_id = activities.id AND q.state = ?) + "+
+		"(SELECT COUNT(*) FROM late_records q WHERE q.activity_id = activities.id AND q.state = ?) AS waiting", model.Asked, model.Asked).
 		Where("organisation_id IN (?) AND status IN ? AND starts_at < ? AND starts_at > ?", homesOf(db, actor),
 			[]model.ActivityStatus{model.Draft, model.Published}, now.Add(24*time.Hour), now.AddDate(0, 0, -30)).
 		Order("starts_at, id").Limit(6).Scan(&out.Work).Error

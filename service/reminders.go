@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -151,41 +150,123 @@ func writeReminders(tx *gorm.DB, rows []model.Reminder) error {
 	return nil
 }
 
-// askConductors writes the message of the day that something waits for a
-// decision to everybody who decides for people of the branch, except who asked.
-func askConductors(tx *gorm.DB, rules model.SendingRules, a *model.Activity, branchID, asker uint64, now time.Time) error {
-	organisation := a.OrganisationID
-	if partners, err := jointBranchesOf(tx, a.ID); err != nil {
-		return err
-	} else if slices.Contains(partners, branchID) {
-		organisation = branchID
+// asker is who waits for a decision, and for whom: neither of them decides.
+type asker struct{ MemberID, AskedBy, BranchID uint64 }
+
+// decidersOf is who is told that a request waits: the secretary of the person's
+// side or the leader of the group that meets, for want of one the branch's
+// secretary, and then the committee.
+func decidersOf(tx *gorm.DB, line model.Line, of asker, day model.Day) ([]uint64, error) {
+	places := line[:1]
+	if line[0].Kind == model.PartyGroup && len(line) > 1 {
+		places = line[:2]
 	}
-	people, err := conductorsOf(tx, organisation, model.DayOf(now, rules.Zone))
+	for _, kinds := range [][]model.PostKind{{model.Secretary, model.GroupLeader}, {model.CommitteeMember}} {
+		for _, o := range places {
+			var people []uint64
+			err := tx.Model(&model.Post{}).Distinct("member_id").Where("organisation_id = ? AND kind IN ? AND from_day <= ? AND until_day > ? AND member_id NOT IN ?",
+				o.ID, kinds, day, day, []uint64{of.MemberID, of.AskedBy}).Order("member_id").Pluck("member_id", &people).Error
+			if err != nil {
+				return nil, fmt.Errorf("who decides in organisation %d: %w", o.ID, err)
+			}
+			if len(people) > 0 {
+				return people, nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+// waitingFor is how many requests about the activity wait for each person.
+func waitingFor(tx *gorm.DB, a *model.Activity, day model.Day) (map[uint64]int, error) {
+	var waiting, late []asker
+	err := tx.Model(&model.LeaveRequest{}).Select("member_id, member_id AS asked_by, branch_id").Where("activity_id = ? AND state = ?", a.ID, model.Asked).Order("id").Scan(&waiting).Error
+	if err == nil {
+		err = tx.Model(&model.LateRecord{}).Select("member_id, asked_by, branch_id").Where("activity_id = ? AND state = ?", a.ID, model.Asked).Order("id").Scan(&late).Error
+	}
 	if err != nil {
+		return nil, fmt.Errorf("requests that wait about activity %d: %w", a.ID, err)
+	}
+	waiting = append(waiting, late...)
+	if len(waiting) == 0 || a.Status == model.Cancelled {
+		return nil, nil
+	}
+	line, err := lineOf(tx, a.OrganisationID)
+	if err != nil {
+		return nil, err
+	}
+	all, err := sidesOf(tx, a, line)
+	if err != nil {
+		return nil, err
+	}
+	counts := map[uint64]int{}
+	for _, of := range waiting {
+		people, err := decidersOf(tx, all.of(of.BranchID).line, of, day)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range people {
+			counts[id]++
+		}
+	}
+	return counts, nil
+}
+
+// askDeciders tells those whom a new request falls to that something waits: a
+// person is told once of an activity and day, however much waits. The activity
+// is held.
+func askDeciders(tx *gorm.DB, rules model.SendingRules, a *model.Activity, of asker, now time.Time) error {
+	line, err := lineOf(tx, a.OrganisationID)
+	if err != nil {
+		return err
+	}
+	all, err := sidesOf(tx, a, line)
+	if err != nil {
+		return err
+	}
+	people, err := decidersOf(tx, all.of(of.BranchID).line, of, model.DayOf(now, rules.Zone))
+	if err != nil || len(people) == 0 {
 		return err
 	}
 	r := rules.Approvals(a, now)
 	// What was taken back earlier today because nothing waited any more.
-	err = tx.Model(&model.Reminder{}).Where("activity_id = ? AND kind = ? AND due_at = ? AND state = ? AND member_id <> ?", a.ID, r.Kind, r.DueAt, model.Withdrawn, asker).
+	err = tx.Model(&model.Reminder{}).Where("activity_id = ? AND kind = ? AND due_at = ? AND state = ? AND member_id IN ?", a.ID, r.Kind, r.DueAt, model.Withdrawn, people).
 		Updates(map[string]any{"state": model.Queued, "reason": "", "settled_at": nil, "next_at": r.NextAt, "not_after": r.NotAfter}).Error
 	if err != nil {
 		return fmt.Errorf("put back reminders of activity %d: %w", a.ID, err)
 	}
-	var rows []model.Reminder
-	for _, id := range people {
-		if id != asker {
-			r.MemberID = id
-			rows = append(rows, r)
-		}
+	rows := make([]model.Reminder, len(people))
+	for i, id := range people {
+		rows[i], rows[i].MemberID = r, id
 	}
 	return writeReminders(tx, rows)
 }
 
-// notifyDecision tells the member what was decided.
+// releaseDeciders takes back what has not gone out to people for whom nothing
+// about the activity waits any more. The activity is held.
+func releaseDeciders(tx *gorm.DB, rules model.SendingRules, a *model.Activity, now time.Time) error {
+	waiting, err := waitingFor(tx, a, model.DayOf(now, rules.Zone))
+	if err != nil {
+		return err
+	}
+	err = tx.Model(&model.Reminder{}).
+		Where("activity_id = ? AND kind = ? AND state = ? AND doubts = 0 AND member_id NOT IN ?", a.ID, model.ApprovalsWaiting, model.Queued, append(sortedKeys(waiting), 0)).
+		Updates(map[string]any{"state": model.Withdrawn, "reason": model.NothingWaits, "settled_at": now}).Error
+	if err != nil {
+		return fmt.Errorf("withdraw reminders of activity %d: %w", a.ID, err)
+	}
+	return nil
+}
+
+// notifyDecision tells the member what was decided, and no more those for whom
+// nothing else waits.
 func notifyDecision(tx *gorm.DB, rules model.SendingRules, a *model.Activity, memberID uint64, kind model.ReminderKind, now time.Time) error {
 	r := rules.Answer(a, kind, now)
 	r.MemberID = memberID
-	return writeReminders(tx, []model.Reminder{r})
+	if err := writeReminders(tx, []model.Reminder{r}); err != nil {
+		return err
+	}
+	return releaseDeciders(tx, rules, a, now)
 }
 
 // withdrawReminders takes back what has not been sent about the meeting itself.

@@ -108,7 +108,7 @@ func (s *Requests) AskLeave(ctx context.Context, actor *model.Actor, activityID 
 		if err := tx.Create(row).Error; err != nil {
 			return nil, fmt.Errorf("ask leave: %w", err)
 		}
-		return row, askConductors(tx, s.settings.Sending, a, row.BranchID, actor.MemberID, now)
+		return row, askDeciders(tx, s.settings.Sending, a, asker{row.MemberID, actor.MemberID, row.BranchID}, now)
 	})
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
 		// The open request, or the first try with the nonce, came in between.
@@ -135,15 +135,15 @@ func (s *Requests) DecideLeave(ctx context.Context, actor *model.Actor, id uint6
 		if err != nil {
 			return nil, err
 		}
-		a, all, err := holdJointly(tx, actor, r.ActivityID)
-		switch {
-		case err != nil:
-			return nil, hidden(err, model.ErrRequestNotFound)
-		case r.MemberID == actor.MemberID:
+		if r.MemberID == actor.MemberID {
 			return nil, model.ErrOwnRequest
 		}
+		a, all, err := holdJointly(tx, actor, r.ActivityID)
+		if err != nil {
+			return nil, hidden(err)
+		}
 		if err := all.mayRecord(actor, r.BranchID, false); err != nil {
-			return nil, err
+			return nil, hidden(err)
 		}
 		if r, err = lock[model.LeaveRequest](tx, id, model.ErrRequestNotFound); err != nil {
 			return nil, err
@@ -179,7 +179,7 @@ func (s *Requests) DecideLeave(ctx context.Context, actor *model.Actor, id uint6
 // place of an absence. Who came all the same stays present.
 func (s *Requests) excuse(tx *gorm.DB, actor *model.Actor, a *model.Activity, r *model.LeaveRequest, now time.Time) error {
 	leave := model.Leave{ActivityID: a.ID, MemberID: r.MemberID, Status: r.Status, Reason: r.Note, RecordedBy: actor.MemberID, CreatedAt: now,
-		Once: model.Once{Nonce: fmt.Sprintf("leave-request-%d", r.ID)}}
+		Once: model.Once{Nonce: leaveNonce(r)}}
 	if err := tx.Create(&leave).Error; err != nil {
 		return fmt.Errorf("note leave of member %d: %w", r.MemberID, err)
 	}
@@ -190,6 +190,10 @@ func (s *Requests) excuse(tx *gorm.DB, actor *model.Actor, a *model.Activity, r 
 	row := &model.Attendance{MemberID: r.MemberID, Day: own.Recorded.Day, Status: r.Status, Provenance: model.ByCorrection, At: now, Reason: r.Note}
 	return replaceAttendance(tx, s.settings.Zone, actor, a, row, "会后批准请假", now)
 }
+
+// leaveNonce is that of the leave which the request brought. No phone makes one
+// with a colon.
+func leaveNonce(r *model.LeaveRequest) string { return fmt.Sprintf("request:%d", r.ID) }
 
 // WithdrawLeave is 销假: the member takes the own request back, approved or not,
 // until the meeting is closed. Withdrawing again changes nothing.
@@ -221,11 +225,15 @@ func (s *Requests) WithdrawLeave(ctx context.Context, actor *model.Actor, id uin
 		if err := tx.Save(r).Error; err != nil {
 			return nil, fmt.Errorf("withdraw leave %d: %w", id, err)
 		}
-		if !approved {
-			return r, nil
+		if err := releaseDeciders(tx, s.settings.Sending, a, now); err != nil || !approved {
+			return r, err
+		}
+		own, err := standingOf(tx, a.ID, r.MemberID)
+		if err != nil || own.Leave == nil || own.Leave.Nonce != leaveNonce(r) {
+			return r, err // what the secretary recorded meanwhile is not the member's to end
 		}
 		back := model.Leave{ActivityID: a.ID, MemberID: r.MemberID, Reason: "本人销假", RecordedBy: actor.MemberID, CreatedAt: now,
-			Once: model.Once{Nonce: fmt.Sprintf("leave-request-%d-back", r.ID)}}
+			Once: model.Once{Nonce: leaveNonce(r) + ":back"}}
 		if err := tx.Create(&back).Error; err != nil {
 			return nil, fmt.Errorf("take back leave of member %d: %w", r.MemberID, err)
 		}
@@ -279,8 +287,9 @@ func (s *Requests) AskLateRecord(ctx context.Context, actor *model.Actor, activi
 			return nil, model.ErrNotConductor
 		case own.Entry == nil:
 			return nil, model.ErrNotOnRoster
-		case own.Recorded != nil && own.Recorded.Status == model.Present:
-			return nil, model.ErrAlreadyCheckedIn.With("checked_in_at", own.Recorded.At)
+		}
+		if t := own.On(lateRecordDay(a, in.CameAt, s.settings.Zone)); t != nil && t.Status == model.Present {
+			return nil, model.ErrAlreadyCheckedIn.With("checked_in_at", t.At)
 		}
 		if err := a.LateRecordAt(s.settings.LateRecordDays, now); err != nil {
 			return nil, err
@@ -298,7 +307,7 @@ func (s *Requests) AskLateRecord(ctx context.Context, actor *model.Actor, activi
 		if err := tx.Create(row).Error; err != nil {
 			return nil, fmt.Errorf("ask for late record: %w", err)
 		}
-		return row, errors.Join(askConductors(tx, s.settings.Sending, a, row.BranchID, actor.MemberID, now),
+		return row, errors.Join(askDeciders(tx, s.settings.Sending, a, asker{row.MemberID, actor.MemberID, row.BranchID}, now),
 			auditBy(tx, now, actor, "ask_late_record", "late_record", row.ID, "ok", map[string]any{"activity_id": activityID, "member_id": in.MemberID}))
 	})
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
@@ -325,14 +334,15 @@ func (s *Requests) DecideLateRecord(ctx context.Context, actor *model.Actor, id 
 		if err != nil {
 			return nil, err
 		}
-		_, all, err := jointly(tx, actor, r.ActivityID)
-		switch {
-		case err != nil:
-			return nil, hidden(err, model.ErrRequestNotFound)
-		case r.MemberID == actor.MemberID, r.AskedBy == actor.MemberID:
+		if r.MemberID == actor.MemberID || r.AskedBy == actor.MemberID {
 			return nil, model.ErrOwnRequest
-		case !actor.Conducts(all[0].line) && !actor.Oversees(all.of(r.BranchID).line):
-			return nil, model.ErrNotConductor
+		}
+		_, all, err := jointly(tx, actor, r.ActivityID)
+		if err != nil {
+			return nil, hidden(err)
+		}
+		if own := all.of(r.BranchID).line; !actor.Conducts(all[0].line) && !actor.Conducts(own) && !actor.Supervises(own) {
+			return nil, model.ErrRequestNotFound
 		}
 		a, err := lock[model.Activity](tx, r.ActivityID, model.ErrActivityNotFound)
 		if err != nil {
@@ -368,12 +378,24 @@ func (s *Requests) DecideLateRecord(ctx context.Context, actor *model.Actor, id 
 	return s.lateRecord(ctx, row)
 }
 
+// lateRecordDay is the day that a 补签 is for: the first, where nobody says when
+// the member came.
+func lateRecordDay(a *model.Activity, came *time.Time, zone *time.Location) model.Day {
+	if came == nil {
+		return a.CheckInDay(a.StartsAt, zone)
+	}
+	return a.CheckInDay(*came, zone)
+}
+
 // present writes an approved 补签, unless the member was recorded as present in
 // the meantime.
 func (s *Requests) present(tx *gorm.DB, actor *model.Actor, a *model.Activity, r *model.LateRecord, now time.Time) error {
 	own, err := standingOf(tx, a.ID, r.MemberID)
-	if err != nil || own.Recorded != nil && own.Recorded.Status == model.Present {
+	if err != nil {
 		return err
+	}
+	if t := own.On(lateRecordDay(a, r.CameAt, s.settings.Zone)); t != nil && t.Status == model.Present {
+		return nil
 	}
 	row := &model.Attendance{MemberID: r.MemberID, Status: model.Present, Provenance: model.ByLateRecord, At: a.StartsAt, Reason: r.Reason}
 	if r.CameAt != nil {
@@ -525,25 +547,23 @@ type LateRecordFigures struct {
 
 // LateRecordBranchLine is one branch of them.
 type LateRecordBranchLine struct {
-	BranchID    uint64 `json:"branch_id"`
-	Branch      string `json:"branch"`
-	Asked       int    `json:"asked" doc:"申请几次"`
-	Approved    int    `json:"approved" doc:"同意几次"`
-	Refused     int    `json:"refused" doc:"未同意几次"`
-	Attendances int    `json:"attendances" doc:"同月到会的人次"`
+	BranchID    uint64  `json:"branch_id"`
+	Branch      string  `json:"branch"`
+	Asked       int     `json:"asked" doc:"申请几次"`
+	Approved    int     `json:"approved" doc:"同意几次"`
+	Refused     int     `json:"refused" doc:"未同意几次"`
+	Attendances int     `json:"attendances" doc:"同月到会的人次"`
+	Recorded    int     `json:"recorded" doc:"其中靠补签的人次"`
+	Share       float64 `json:"share" doc:"靠补签的占到会人次的几成，0 到 1"`
 }
 
 // Figures is the 补签 of a month in each branch at or below an organisation, by
 // the day of the meeting, for those who oversee it: how many were asked for and
-// granted, beside how many attendances there were in all.
+// granted, and what share of the attendances rests on them.
 func (s *Requests) Figures(ctx context.Context, actor *model.Actor, organisationID uint64, month string) (*LateRecordFigures, error) {
 	db := s.db.WithContext(ctx)
-	line, err := lineOf(db, organisationID)
-	if err != nil {
+	if _, err := overseen(db, actor, organisationID); err != nil {
 		return nil, err
-	}
-	if !actor.Oversees(line) {
-		return nil, model.ErrNotFound
 	}
 	begin, err := time.ParseInLocation("2006-01", month, s.settings.Zone)
 	if err != nil || begin.Year() < 2000 || begin.Year() > 2100 {
@@ -551,16 +571,32 @@ func (s *Requests) Figures(ctx context.Context, actor *model.Actor, organisation
 	}
 	from, until := begin.UTC(), begin.AddDate(0, 1, 0).UTC()
 	out := &LateRecordFigures{Month: month, Branches: []LateRecordBranchLine{}}
-	// The table's own alias: below uses o.
-	err = db.Table("organisations b").Select(`b.id AS branch_id, b.name AS branch,
-		(SELECT COUNT(*) FROM late_records r JOIN activities a ON a.id = r.activity_id WHERE r.branch_id = b.id AND a.starts_at >= ? AND a.starts_at < ?) AS asked,
-		(SELECT COUNT(*) FROM late_records r JOIN activities a ON a.id = r.activity_id WHERE r.branch_id = b.id AND a.starts_at >= ? AND a.starts_at < ? AND r.state = ?) AS approved,
-		(SELECT COUNT(*) FROM late_records r JOIN activities a ON a.id = r.activity_id WHERE r.branch_id = b.id AND a.starts_at >= ? AND a.starts_at < ? AND r.state = ?) AS refused,
-		(SELECT COUNT(*) FROM activities a JOIN attendances t ON t.activity_id = a.id WHERE a.starts_at >= ? AND a.starts_at < ? AND t.branch_id = b.id AND t.status = ? AND t.voided = 0) AS attendances`,
-		from, until, from, until, model.Approved, from, until, model.RequestRefused, from, until, model.Present).
-		Where("b.kind = ? AND b.id IN (?)", model.Branch, below(db, []uint64{organisationID})).Order("b.id").Scan(&out.Branches).Error
+	// Each table is read once for the month, however many branches there are.
+	var asked, came []LateRecordBranchLine
+	err = errors.Join(
+		db.Table("organisations b").Select("b.id AS branch_id, b.name AS branch").
+			Where("b.kind IN ? AND b.id IN (?)", []model.OrganisationKind{model.Branch, model.Community}, below(db, []uint64{organisationID})).Order("b.id").Scan(&out.Branches).Error,
+		db.Table("activities a").Select("r.branch_id, COUNT(*) AS asked, SUM(r.state = ?) AS approved, SUM(r.state = ?) AS refused", model.Approved, model.RequestRefused).
+			Joins("JOIN late_records r ON r.activity_id = a.id").Where("a.starts_at >= ? AND a.starts_at < ?", from, until).Group("r.branch_id").Scan(&asked).Error,
+		db.Table("activities a").Select("t.branch_id, COUNT(*) AS attendances, SUM(t.provenance = ?) AS recorded", model.ByLateRecord).
+			Joins("JOIN attendances t ON t.activity_id = a.id").Where("a.starts_at >= ? AND a.starts_at < ? AND t.status = ? AND t.voided = 0", from, until, model.Present).
+			Group("t.branch_id").Scan(&came).Error)
 	if err != nil {
 		return nil, fmt.Errorf("late records below organisation %d: %w", organisationID, err)
+	}
+	at := make(map[uint64]*LateRecordBranchLine, len(out.Branches))
+	for i := range out.Branches {
+		at[out.Branches[i].BranchID] = &out.Branches[i]
+	}
+	for _, a := range asked {
+		if l := at[a.BranchID]; l != nil {
+			l.Asked, l.Approved, l.Refused = a.Asked, a.Approved, a.Refused
+		}
+	}
+	for _, c := range came {
+		if l := at[c.BranchID]; l != nil {
+			l.Attendances, l.Recorded, l.Share = c.Attendances, c.Recorded, float64(c.Recorded)/float64(c.Attendances)
+		}
 	}
 	return out, nil
 }
@@ -605,10 +641,11 @@ func decidedBefore(state model.RequestState, approve bool) error {
 	return model.ErrRequestDecided
 }
 
-// hidden turns "no such activity" into "no such request".
-func hidden(err error, missing *model.Error) error {
-	if errors.Is(err, model.ErrActivityNotFound) {
-		return missing
+// hidden turns what says that one has no business with an activity into "no such
+// request": who asked for what is for those who decide.
+func hidden(err error) error {
+	if errors.Is(err, model.ErrActivityNotFound) || errors.Is(err, model.ErrNotConductor) || errors.Is(err, model.ErrNotOnRoster) {
+		return model.ErrRequestNotFound
 	}
 	return err
 }

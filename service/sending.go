@@ -494,7 +494,8 @@ type gathered struct {
 	leave      map[[2]uint64]bool
 	conduct    map[[2]uint64]bool
 	awaited    map[uint64]int
-	waiting    map[[2]uint64]int          // requests by activity and who is to decide
+	waiting    map[[2]uint64]int // requests by activity and who is to decide
+	verdicts   map[decision]model.RequestState
 	held       map[uint64][]model.Consent // by account, oldest first
 	today      map[uint64]int
 	busy       map[uint64]bool // accounts with a message on its way, or one of this template in doubt
@@ -504,7 +505,8 @@ type gathered struct {
 func (s *Reminders) gather(tx *gorm.DB, rows []model.Reminder, now time.Time) (*gathered, error) {
 	g := &gathered{activities: map[uint64]*model.Activity{}, seats: map[uint64]*model.SeatFacts{}, accounts: map[uint64]model.Account{}, roster: map[[2]uint64]bool{},
 		present: map[[2]uint64]bool{}, leave: map[[2]uint64]bool{}, conduct: map[[2]uint64]bool{}, awaited: map[uint64]int{}, waiting: map[[2]uint64]int{},
-		held: map[uint64][]model.Consent{}, today: map[uint64]int{}, busy: map[uint64]bool{}}
+		verdicts: map[decision]model.RequestState{},
+		held:     map[uint64][]model.Consent{}, today: map[uint64]int{}, busy: map[uint64]bool{}}
 	var ids, activityIDs, memberIDs, signUpIDs []uint64
 	for _, r := range rows {
 		if r.SignUpID != 0 {
@@ -535,6 +537,11 @@ func (s *Reminders) gather(tx *gorm.DB, rows []model.Reminder, now time.Time) (*
 			return nil, err
 		}
 	}
+	if rows[0].Purpose == model.ApprovalResult {
+		if err := g.readVerdicts(tx, activityIDs, memberIDs); err != nil {
+			return nil, err
+		}
+	}
 	template, ok := s.catalogue[rows[0].Purpose]
 	g.template = ok
 	return g, g.readLedgers(tx, accountIDs, ids, template.ID, s.rules.DayEnd(now).AddDate(0, 0, -1))
@@ -547,7 +554,7 @@ func (g *gathered) readActivities(tx *gorm.DB, activityIDs, memberIDs []uint64) 
 	var leaves []model.Leave
 	both := func() *gorm.DB { return tx.Where("activity_id IN ? AND member_id IN ?", activityIDs, memberIDs) }
 	err := errors.Join(tx.Find(&activities, "id IN ?", activityIDs).Error, both().Find(&entries).Error,
-		both().Find(&recorded).Error, both().Order("id").Find(&leaves).Error)
+		both().Where("voided = 0").Find(&recorded).Error, both().Order("id").Find(&leaves).Error)
 	if err != nil {
 		return fmt.Errorf("read what reminders are about: %w", err)
 	}
@@ -594,38 +601,56 @@ func (g *gathered) readSeats(tx *gorm.DB, signUpIDs []uint64) error {
 
 func (g *gathered) readDuties(tx *gorm.DB, day model.Day) error {
 	for _, a := range g.activities {
-		partners, err := jointBranchesOf(tx, a.ID)
+		people, err := conductorsOf(tx, a.OrganisationID, day)
 		if err != nil {
 			return err
 		}
-		var waiting []uint64 // the branches of those who asked
-		for _, table := range []any{&model.LeaveRequest{}, &model.LateRecord{}} {
-			var some []uint64
-			if err := tx.Model(table).Where("state = ? AND activity_id = ?", model.Asked, a.ID).Pluck("branch_id", &some).Error; err != nil {
-				return fmt.Errorf("read requests that wait: %w", err)
-			}
-			waiting = append(waiting, some...)
+		for _, id := range people {
+			g.conduct[[2]uint64{a.ID, id}] = true
 		}
-		for _, organisation := range append([]uint64{a.OrganisationID}, partners...) {
-			people, err := conductorsOf(tx, organisation, day)
-			if err != nil {
-				return err
-			}
-			for _, id := range people {
-				at := [2]uint64{a.ID, id}
-				g.conduct[at] = true
-				for _, branch := range waiting {
-					if branch == organisation || organisation == a.OrganisationID && !slices.Contains(partners, branch) {
-						g.waiting[at]++
-					}
-				}
-			}
+		waiting, err := waitingFor(tx, a, day)
+		if err != nil {
+			return err
+		}
+		for id, n := range waiting {
+			g.waiting[[2]uint64{a.ID, id}] = n
 		}
 		seats, err := seatsOf(tx, a.ID)
 		if err != nil {
 			return err
 		}
 		g.awaited[a.ID] = tally(a, seats).Awaited
+	}
+	return nil
+}
+
+// decision is what the message about one is found by: the kind of request, the
+// activity, the member and the moment.
+type decision struct {
+	late             bool
+	activity, member uint64
+	at               int64
+}
+
+func decisionOf(r *model.Reminder) decision {
+	late := r.Kind == model.LateRecordApproved || r.Kind == model.LateRecordRefused
+	return decision{late, r.ActivityID, r.MemberID, r.DueAt.UnixMilli()}
+}
+
+func (g *gathered) readVerdicts(tx *gorm.DB, activityIDs, memberIDs []uint64) error {
+	var leaves []model.LeaveRequest
+	var records []model.LateRecord
+	decided := func() *gorm.DB {
+		return tx.Where("activity_id IN ? AND member_id IN ? AND decided_at IS NOT NULL", activityIDs, memberIDs)
+	}
+	if err := errors.Join(decided().Find(&leaves).Error, decided().Find(&records).Error); err != nil {
+		return fmt.Errorf("read decisions: %w", err)
+	}
+	for _, r := range leaves {
+		g.verdicts[decision{false, r.ActivityID, r.MemberID, r.DecidedAt.UnixMilli()}] = r.State
+	}
+	for _, r := range records {
+		g.verdicts[decision{true, r.ActivityID, r.MemberID, r.DecidedAt.UnixMilli()}] = r.State
 	}
 	return nil
 }
@@ -666,7 +691,7 @@ func (g *gathered) readLedgers(tx *gorm.DB, accountIDs, rowIDs []uint64, templat
 func (g *gathered) of(r *model.Reminder) (model.Facts, uint64) {
 	at := [2]uint64{r.ActivityID, r.MemberID}
 	account, bound := g.accounts[r.MemberID]
-	return model.Facts{Activity: g.activities[r.ActivityID], Seat: g.seats[r.SignUpID], OnRoster: g.roster[at], Conducts: g.conduct[at], Waiting: g.waiting[at], Present: g.present[at],
+	return model.Facts{Activity: g.activities[r.ActivityID], Seat: g.seats[r.SignUpID], OnRoster: g.roster[at], Conducts: g.conduct[at], Waiting: g.waiting[at], Verdict: g.verdicts[decisionOf(r)], Present: g.present[at],
 		OnLeave: g.leave[at], Bound: bound, Template: g.template, Consents: len(g.held[account.ID]),
 		SentToday: g.today[account.ID], InFlight: g.busy[account.ID]}, account.ID
 }
