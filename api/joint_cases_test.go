@@ -349,13 +349,13 @@ func TestWhoMovesWhileABranchJoinsIsOnTheRoster(t *testing.T) {
 func TestControl_WithoutLocksWhoMovesWhileABranchJoinsIsMissed(t *testing.T) {
 	onServer(t, func(t *testing.T, s *stage) {
 		seen := false
-		s.aJointMeeting(1, 2).rounds(40, func(round int) bool {
+		s.aJointMeeting(1, 2).rounds(200, func(round int) bool {
 			seen = true
 			t.Logf("seen in round %d", round)
 			return true
 		})
 		if !seen {
-			t.Error("forty rounds without locks and nobody was missed: this test cannot see the race")
+			t.Error("two hundred rounds without locks and nobody was missed: this test cannot see the race")
 		}
 	}, skipLocks)
 }

@@ -79,6 +79,7 @@ func TestAnEmptyEnvironmentIsAWorkingDevelopmentInstallation(t *testing.T) {
 		DataDir: "./data", WeChatBaseURL: "https://api.weixin.qq.com", WeChatState: "formal", Zone: zone,
 		QuietHours: Hours{22 * time.Hour, 7 * time.Hour}, RemindersADay: 5, LateRecordDays: 7, ReminderWork: 1,
 		SessionIdle: 30 * 24 * time.Hour, SessionLife: 180 * 24 * time.Hour, InvitationLife: 72 * time.Hour,
+		KeepSessions: 720 * time.Hour, KeepInvitations: 720 * time.Hour, KeepSending: 4320 * time.Hour, KeepHouseholds: 720 * time.Hour, KeepAudit: 26280 * time.Hour,
 		CodeStep: 15 * time.Second, CodeMargin: 10 * time.Second, TypedStep: time.Minute,
 	}
 	if !reflect.DeepEqual(s, want) {

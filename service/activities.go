@@ -84,7 +84,7 @@ func (in *ActivityInput) apply(a *model.Activity) error {
 		return model.BadField("close_after_minutes", "按天签到的活动到结束时才停止签到，请不要填")
 	case !a.CheckOut && (a.StayMinutes > 0 || a.ReEntry):
 		return model.BadField("check_out", "先选“要签退”，才能定在场时间和再次进场")
-	case minutes(a.StayMinutes) > a.EndsAt.Sub(a.StartsAt):
+	case a.StayMinutes > 0 && minutes(a.StayMinutes) > a.EndsAt.Sub(a.StartsAt):
 		return model.BadField("stay_minutes", "要求在场的时间比活动还长，请改短")
 	case len([]rune(a.Title)) < 2:
 		return model.BadField("title", "标题至少两个字")
