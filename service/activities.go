@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -102,11 +101,10 @@ func (in *ActivityInput) apply(a *model.Activity) error {
 // meetings can see. A retry with the same nonce answers with the first one.
 func (s *Activities) Draft(ctx context.Context, actor *model.Actor, in DraftInput) (*model.Activity, error) {
 	now := s.now()
-	content, err := json.Marshal(in)
+	once, err := onceOf(in.Nonce, in)
 	if err != nil {
-		return nil, fmt.Errorf("digest draft: %w", err)
+		return nil, err
 	}
-	once := model.Once{Nonce: in.Nonce, Fingerprint: digest(string(content))[:22]}
 	a, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.Activity, error) {
 		line, err := lineOf(tx, in.OrganisationID)
 		if err != nil {

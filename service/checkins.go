@@ -3,7 +3,6 @@ package service
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -155,14 +154,10 @@ func checkInOnce(in CheckInInput) (model.Once, error) {
 	if in.Code != "" {
 		in.ActivityID = 0
 	}
-	content, err := json.Marshal(struct {
+	return onceOf(in.Nonce, struct {
 		Code, Digits string
 		Activity     uint64
 	}{in.Code, in.Digits, in.ActivityID})
-	if err != nil {
-		return model.Once{}, fmt.Errorf("digest check-in: %w", err)
-	}
-	return model.Once{Nonce: in.Nonce, Fingerprint: digest(string(content))[:22]}, nil
 }
 
 // wrongPage says which refusal explains a code of one activity on the page of

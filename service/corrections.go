@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -163,11 +162,10 @@ type CorrectInput struct {
 // notes it: coming after all still counts.
 func (s *Corrections) Correct(ctx context.Context, actor *model.Actor, id uint64, in CorrectInput) (*Recorded, error) {
 	now := s.now()
-	content, err := json.Marshal(in)
+	once, err := onceOf(in.Nonce, in)
 	if err != nil {
-		return nil, fmt.Errorf("digest correction: %w", err)
+		return nil, err
 	}
-	once := model.Once{Nonce: in.Nonce, Fingerprint: digest(string(content))[:22]}
 	out, err := inTx(ctx, s.db, func(tx *gorm.DB) (*Recorded, error) {
 		a, err := holdConducted(tx, actor, id)
 		if err != nil {

@@ -3,7 +3,6 @@ package service
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -207,11 +206,7 @@ func (s *Meetings) Record(ctx context.Context, actor *model.Actor, id uint64, in
 
 // recordOnce is the key of a record, the member already read from the code.
 func recordOnce(id uint64, in RecordInput) (model.Once, error) {
-	content, err := json.Marshal([]any{id, in.MemberID, in.Status, in.Reason})
-	if err != nil {
-		return model.Once{}, fmt.Errorf("digest record: %w", err)
-	}
-	return model.Once{Nonce: in.Nonce, Fingerprint: digest(string(content))[:22]}, nil
+	return onceOf(in.Nonce, []any{id, in.MemberID, in.Status, in.Reason})
 }
 
 // branchOf is the branch that the member's attendance belongs to. Numbers can

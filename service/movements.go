@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -194,11 +193,10 @@ type MovementInput struct {
 // counts exactly as much as a scan.
 func (s *Movements) Record(ctx context.Context, actor *model.Actor, id uint64, in MovementInput) (*Moved, error) {
 	now := s.now()
-	content, err := json.Marshal([]any{in.MemberID, in.Direction, in.Reason})
+	once, err := onceOf(in.Nonce, []any{in.MemberID, in.Direction, in.Reason})
 	if err != nil {
-		return nil, fmt.Errorf("digest movement: %w", err)
+		return nil, err
 	}
-	once := model.Once{Nonce: in.Nonce, Fingerprint: digest(string(content))[:22]}
 	out, err := inTx(ctx, s.db, func(tx *gorm.DB) (*Moved, error) {
 		if _, _, err := conducted(tx, actor, id); err != nil {
 			return nil, err

@@ -3,7 +3,6 @@ package service
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -176,12 +175,12 @@ func (s *OfflineItems) readOne(actor *model.Actor, a *model.Activity, in *Offlin
 	} else if clientAt.After(latest) {
 		clientAt = latest
 	}
-	content, err := json.Marshal([]any{clientAt, in.Code, in.MemberCode, in.MemberID})
+	once, err := onceOf(in.Nonce, []any{clientAt, in.Code, in.MemberCode, in.MemberID})
 	if err != nil {
-		return nil, fmt.Errorf("digest offline item: %w", err)
+		return nil, err
 	}
 	e := &offlineEntry{item: model.OfflineItem{ActivityID: a.ID, UploadedBy: actor.MemberID, Kind: model.OfflineUnclear, ClientAt: clientAt, ReceivedAt: now,
-		Once: model.Once{Nonce: in.Nonce, Fingerprint: digest(string(content))[:22]}}}
+		Once: once}}
 	if code := in.Code + in.MemberCode; code != "" {
 		e.item.CodeDigest = digest(code)[:22]
 	}

@@ -3,7 +3,6 @@ package service
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -63,11 +62,10 @@ type PaperRefusal struct {
 // open meeting, is named with the reason. A retry answers with the first.
 func (s *PaperSheets) Record(ctx context.Context, actor *model.Actor, activityID uint64, in PaperSheetInput) (*PaperSheetReport, error) {
 	now := s.now()
-	content, err := json.Marshal(in)
+	once, err := onceOf(in.Nonce, in)
 	if err != nil {
-		return nil, fmt.Errorf("digest paper sheet: %w", err)
+		return nil, err
 	}
-	once := model.Once{Nonce: in.Nonce, Fingerprint: digest(string(content))[:22]}
 	report, err := inTx(ctx, s.db, func(tx *gorm.DB) (*PaperSheetReport, error) {
 		a, err := holdConducted(tx, actor, activityID)
 		if err != nil {

@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -74,7 +73,7 @@ type RequestView struct {
 // time; a retry answers with the first. Refused as leave_asked while another is.
 func (s *Requests) AskLeave(ctx context.Context, actor *model.Actor, activityID uint64, in LeaveInput) (*RequestView, error) {
 	now := s.now()
-	once, err := onceOf(in.Nonce, activityID, in)
+	once, err := onceOf(in.Nonce, []any{activityID, in})
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +250,7 @@ func (s *Requests) WithdrawLeave(ctx context.Context, actor *model.Actor, id uin
 // many days after the meeting as the installation says (seven).
 func (s *Requests) AskLateRecord(ctx context.Context, actor *model.Actor, activityID uint64, in LateRecordInput) (*RequestView, error) {
 	now := s.now()
-	once, err := onceOf(in.Nonce, activityID, in)
+	once, err := onceOf(in.Nonce, []any{activityID, in})
 	if err != nil {
 		return nil, err
 	}
@@ -599,15 +598,6 @@ func (s *Requests) Figures(ctx context.Context, actor *model.Actor, organisation
 		}
 	}
 	return out, nil
-}
-
-// onceOf is the nonce of what was asked of an activity, with the digest of it.
-func onceOf(nonce string, activityID uint64, in any) (model.Once, error) {
-	content, err := json.Marshal([]any{activityID, in})
-	if err != nil {
-		return model.Once{}, fmt.Errorf("digest request: %w", err)
-	}
-	return model.Once{Nonce: nonce, Fingerprint: digest(string(content))[:22]}, nil
 }
 
 // firstOf is the row that the person's first try with the nonce made, nil where

@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -100,11 +99,10 @@ func (in *ServiceDayInput) apply(d *model.ServiceDay, zone *time.Location) ([]mo
 // service can see. A retry with the same nonce answers with the first one.
 func (s *ServiceDays) Draft(ctx context.Context, actor *model.Actor, in NewServiceDayInput) (*ServiceDayView, error) {
 	now := s.now()
-	content, err := json.Marshal(in)
+	once, err := onceOf(in.Nonce, in)
 	if err != nil {
-		return nil, fmt.Errorf("digest service day: %w", err)
+		return nil, err
 	}
-	once := model.Once{Nonce: in.Nonce, Fingerprint: digest(string(content))[:22]}
 	id, err := inTx(ctx, s.db, func(tx *gorm.DB) (uint64, error) {
 		line, err := lineOf(tx, in.CommunityID)
 		switch {

@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -79,11 +78,10 @@ func (s *Votes) Record(ctx context.Context, actor *model.Actor, activityID uint6
 	if utf8.RuneCountInString(subject) < 2 {
 		return nil, model.BadField("subject", "请写明表决的事项")
 	}
-	content, err := json.Marshal(in)
+	once, err := onceOf(in.Nonce, in)
 	if err != nil {
-		return nil, fmt.Errorf("digest vote: %w", err)
+		return nil, err
 	}
-	once := model.Once{Nonce: in.Nonce, Fingerprint: digest(string(content))[:22]}
 	view, err := inTx(ctx, s.db, func(tx *gorm.DB) (*VoteView, error) {
 		a, err := holdConducted(tx, actor, activityID)
 		if err != nil {
