@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/xuri/excelize/v2"
+
 	"dangri/model"
 	"dangri/service"
 	"dangri/service/trial"
@@ -223,6 +225,66 @@ func TestTheSecretarysTickOfAMovementCountsAsAScan(t *testing.T) {
 		old := m.code().Code
 		s.Clock.Advance(2 * time.Hour)
 		want(t, m.phone(p).post("/v1/check-outs", body{"code": old, "nonce": nonce()}), 409, "code_expired")
+	})
+}
+
+func TestWhoLeftEarlyIsNotThereAtTheVoteAndIsSaidSoOnEveryPaper(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.leavingMeeting(4, "re_entry", true)
+		for _, who := range m.members[1:] {
+			want(t, m.scan(who, m.code().Code, nonce()), 200, "ok")
+		}
+		p, begun := m.phone(m.secretary), s.Clock.Now()
+		vote := func(more ...any) *reply {
+			return p.post(m.path(m.id, "/votes"), body{"subject": "年度计划", "kind": "resolution", "nonce": nonce()}.with(more...))
+		}
+		counted := func(r *reply) [2]int {
+			t.Helper()
+			v := as[service.VoteView](t, r)
+			return [2]int{v.Expected, v.Present}
+		}
+		s.Clock.Advance(20 * time.Minute)
+		early := s.Clock.Now()
+		want(t, m.leave(m.members[0], nonce()), 200, "ok")
+		want(t, m.leave(m.members[1], nonce()), 200, "ok")
+		s.Clock.Advance(20 * time.Minute)
+		if got := counted(vote("yes", 2)); got != [2]int{5, 2} {
+			t.Errorf("after two left the vote counts %v", got)
+		}
+		want(t, vote("yes", 3), 409, "vote_numbers")
+		want(t, m.scan(m.members[1], m.code().Code, nonce()), 200, "ok")
+		s.Clock.Advance(time.Minute)
+		if got := counted(vote()); got != [2]int{5, 3} {
+			t.Errorf("after one came back the vote counts %v", got)
+		}
+		report := as[service.PaperSheetReport](t, m.paper(body{"photo_id": m.paperPhoto(), "member_ids": ids(m.secretary), "nonce": nonce()}))
+		if report.Tally.LeftEarly != 1 || report.Tally.Present != 5 {
+			t.Errorf("the paper sheet's report: %+v", report.Tally)
+		}
+		s.Clock.Set(begun.Add(120 * time.Minute).Add(-time.Minute))
+		want(t, m.leave(m.members[3], nonce()), 200, "ok") // at the end, not early
+		s.Clock.Advance(2 * time.Minute)
+		// Recorded afterwards: who was there to the end, or at the time that is given.
+		if got := counted(vote()); got != [2]int{5, 4} {
+			t.Errorf("after the end the vote counts %v", got)
+		}
+		if got := counted(vote("voted_at", early.Add(-time.Minute))); got != [2]int{5, 5} {
+			t.Errorf("before anybody left the vote counts %v", got)
+		}
+		for name, at := range map[string]time.Time{"before the start": begun.Add(-time.Second), "to come": s.Clock.Now().Add(time.Second)} {
+			if r := vote("voted_at", at); r.Status != 400 || r.code() != "invalid_field" {
+				t.Errorf("%s: %d %s", name, r.Status, r.Body)
+			}
+		}
+		m.close()
+		parts := unpacked(t, p.get(m.path(m.id, "/pack.zip")))
+		for _, name := range []string{"签到表.xlsx", "名单.xlsx"} {
+			book, err := excelize.OpenReader(strings.NewReader(parts[name]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkBook(t, book, "早退")
+		}
 	})
 }
 

@@ -98,12 +98,34 @@ func (s *Standing) Stay(a *Activity) Stay {
 		}
 	}
 	out.Minutes = int(out.closed / time.Minute)
-	end := a.EndsAt
-	if a.ClosedAt != nil && a.ClosedAt.Before(end) {
-		end = *a.ClosedAt
-	}
-	out.LeftEarly = !a.Daily && out.Since == nil && out.LeftAt != nil && out.LeftAt.Before(end.Add(-LeaveGrace))
+	out.LeftEarly = !a.Daily && out.Since == nil && out.LeftAt != nil && out.LeftAt.Before(a.Ended().Add(-LeaveGrace))
 	return out
+}
+
+// Ended is when the activity is over: at its end, or at its closing before that.
+func (a *Activity) Ended() time.Time {
+	if a.ClosedAt != nil && a.ClosedAt.Before(a.EndsAt) {
+		return *a.ClosedAt
+	}
+	return a.EndsAt
+}
+
+// GoneBefore says whether the person had gone out before the moment and not come
+// back by then. Arrivals count from whatever time they are noted for: a tick
+// often comes after the fact.
+func (s *Standing) GoneBefore(at time.Time) bool {
+	gone := false
+	for _, t := range s.Days {
+		if t.Status != Present {
+			continue
+		}
+		moves := slices.DeleteFunc(movesOf(t, s.Moves), func(m Movement) bool { return !m.At.Before(at) })
+		if len(moves) == 0 || moves[len(moves)-1].Direction == In {
+			return false
+		}
+		gone = true
+	}
+	return gone
 }
 
 func (s *Stay) add(a *Activity, t *Attendance, moves []Movement) {

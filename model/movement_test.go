@@ -213,3 +213,39 @@ func TestTheDaysOfAnActivity(t *testing.T) {
 		t.Error("an activity without daily check-in has days")
 	}
 }
+
+func TestWhoHadLeftByAMoment(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		moves []Movement
+		at    int
+		gone  bool
+	}{
+		{"nobody checked out", nil, 90, false},
+		{"out before", moves(out(60)), 90, true},
+		{"out at that very moment", moves(out(90)), 90, false},
+		{"out after", moves(out(100)), 90, false},
+		{"out and in again", moves(out(30), in(60)), 90, false},
+		{"out and in again too late", moves(out(30), in(95)), 90, true},
+		{"corrected to later", moves(out(30), corrected(out(110))), 90, false},
+		{"corrected to earlier", moves(out(110), corrected(out(30))), 90, true},
+		{"out before coming in", moves(out(-10)), 90, false},
+	} {
+		s := Standing{Moves: c.moves}
+		s.Take(&Attendance{Status: Present, At: at1400})
+		if got := s.GoneBefore(at1400.Add(time.Duration(c.at) * time.Minute)); got != c.gone {
+			t.Errorf("%s: gone %v", c.name, got)
+		}
+	}
+	day := func(d Day, h int) *Attendance { return &Attendance{Status: Present, Day: d, At: at1400.Add(time.Duration(h) * time.Hour)} }
+	gone := Movement{ID: 1, Direction: Out, Day: "2026-03-10", At: at1400.Add(2 * time.Hour)}
+	s := Standing{Moves: []Movement{gone}}
+	s.Take(day("2026-03-10", 0))
+	if !s.GoneBefore(at1400.Add(24 * time.Hour)) {
+		t.Error("who went home on the first day is there on the second")
+	}
+	s.Take(day("2026-03-11", 23))
+	if s.GoneBefore(at1400.Add(24 * time.Hour)) {
+		t.Error("who came again on the second day is gone")
+	}
+}

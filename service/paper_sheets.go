@@ -194,7 +194,7 @@ func byMember(seats []seat) map[uint64]*seat {
 
 // report says of each name what is on record now.
 func (s *PaperSheets) report(tx *gorm.DB, a *model.Activity, in PaperSheetInput, at time.Time) (*PaperSheetReport, error) {
-	seats, err := seatsOf(tx, a.ID)
+	seats, err := seatsAt(tx, a)
 	if err != nil {
 		return nil, err
 	}

@@ -73,7 +73,7 @@ func (s *Papers) minutes(tx *gorm.DB, actor *model.Actor, activityID uint64, m *
 	if err != nil {
 		return nil, err
 	}
-	seats, err := seatsOf(tx, activityID)
+	seats, err := seatsAt(tx, a)
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +191,7 @@ func (s *Papers) Pack(ctx context.Context, actor *model.Actor, activityID uint64
 				return nil, err
 			}
 		}
-		seats, err := seatsOf(tx, activityID)
+		seats, err := seatsAt(tx, a)
 		if err != nil {
 			return nil, err
 		}

@@ -25,6 +25,7 @@ type VoteInput struct {
 	Subject    string           `json:"subject" minLength:"2" maxLength:"100" doc:"表决的事项"`
 	Kind       model.VoteKind   `json:"kind" enum:"resolution,admission,full_membership,election" doc:"resolution 一般议题，admission 接收预备党员，full_membership 转正，election 选举"`
 	Secret     bool             `json:"secret,omitempty" doc:"无记名投票"`
+	VotedAt    *time.Time       `json:"voted_at,omitempty" doc:"什么时候表决的，用来算谁已经签退离开；当场登记的不用给，会后登记而不给就按散会时在场的人算"`
 	Written    int              `json:"written,omitempty" minimum:"0" maximum:"100000" doc:"接收预备党员、转正：没有到会的党员会前书面意见的份数，已含在票数内"`
 	Seats      int              `json:"seats,omitempty" minimum:"0" maximum:"50" doc:"选举：应选名额"`
 	Candidates []CandidateInput `json:"candidates,omitempty" maxItems:"100" doc:"选举：候选人各自的票数"`
@@ -46,7 +47,7 @@ type VoteView struct {
 	KindName string         `json:"kind_name"`
 	Secret   bool           `json:"secret"`
 	Expected int            `json:"expected" doc:"应到有表决权的人数，登记时由名单得出"`
-	Present  int            `json:"present" doc:"实到有表决权的人数，登记时由签到得出"`
+	Present  int            `json:"present" doc:"实到有表决权的人数，登记时由签到得出；表决前已经签退离开的不算"`
 	Written  int            `json:"written" doc:"书面意见"`
 	Seats    int            `json:"seats" doc:"应选名额"`
 	model.Ballots
@@ -69,9 +70,9 @@ type CandidateView struct {
 
 // Record puts a vote of a meeting on record, from the meeting's start on and
 // after its closing too. How many should have voted and were there is counted
-// from roster and attendances of this moment; counts that exceed them are
-// refused. Validity and outcome follow the rule of its kind. A retry answers
-// with the first.
+// from roster and attendances of this moment, and who had checked out before the
+// vote was not there; counts that exceed them are refused. Validity and outcome
+// follow the rule of its kind. A retry answers with the first.
 func (s *Votes) Record(ctx context.Context, actor *model.Actor, activityID uint64, in VoteInput) (*VoteView, error) {
 	now := s.now()
 	subject := cleanLine(in.Subject)
@@ -101,9 +102,13 @@ func (s *Votes) Record(ctx context.Context, actor *model.Actor, activityID uint6
 		if err != nil {
 			return nil, err
 		}
+		at, err := votedAt(a, in.VotedAt, now)
+		if err != nil {
+			return nil, err
+		}
 		t := tally(a, seats)
 		v := &model.Vote{ActivityID: activityID, Subject: subject, Kind: in.Kind, Secret: in.Secret, Seats: in.Seats,
-			Expected: t.VotersExpected, Present: t.VotersPresent, Written: in.Written, Ballots: in.Ballots,
+			Expected: t.VotersExpected, Present: t.VotersPresent - votersGone(seats, at), Written: in.Written, Ballots: in.Ballots,
 			RecordedBy: actor.MemberID, RecordedAt: now, Once: once}
 		if err := v.Check(candidates); err != nil {
 			return nil, err
@@ -141,8 +146,33 @@ func votersOf(tx *gorm.DB, a *model.Activity) ([]seat, error) {
 	if err != nil {
 		return nil, err
 	}
-	seats, err := seatsOf(tx, a.ID)
+	seats, err := seatsAt(tx, a)
 	return slices.DeleteFunc(seats, func(s seat) bool { return all.of(s.branch()).partner != 0 }), err
+}
+
+// votedAt is the moment for which presence is counted: the one that was given,
+// now while the meeting is on, and afterwards the last at which leaving was early.
+func votedAt(a *model.Activity, given *time.Time, now time.Time) (time.Time, error) {
+	end := a.Ended()
+	switch {
+	case given != nil && (given.Before(a.StartsAt) || given.After(now)):
+		return now, model.BadField("voted_at", "表决的时间应在会议开始之后，也不能晚于现在")
+	case given != nil:
+		return *given, nil
+	case now.Before(end):
+		return now, nil
+	}
+	return end.Add(-model.LeaveGrace), nil
+}
+
+// votersGone is how many voters came and had left before the moment.
+func votersGone(seats []seat, at time.Time) (n int) {
+	for i := range seats {
+		if s := &seats[i]; s.Entry != nil && s.Entry.Votes && s.Status() == model.Present && s.GoneBefore(at) {
+			n++
+		}
+	}
+	return n
 }
 
 // firstVote is the vote that an earlier try with the nonce recorded, or nil.
