@@ -430,34 +430,79 @@ func TestA22_ThePhonesClockIsKeptApartMarkedAndDecidesNothingForAScan(t *testing
 	})
 }
 
-func TestA22_TheTimeOfATickIsThePhonesWhereItCanBeTrueAndOtherwiseTheReceipt(t *testing.T) {
+func TestA22_ATickWithoutANetworkMakesNobodyLateWhateverThePhonesClockSays(t *testing.T) {
 	eachStage(t, func(t *testing.T, s *stage) {
-		m := s.aMeeting(5)
+		m := s.aMeeting(8, "check_out", true, "re_entry", true)
 		opens := s.Clock.Now()
 		s.Clock.Set(opens.Add(10 * time.Minute))
-		shown := as[service.MemberCode](t, m.phone(m.members[4]).get("/v1/me/code")).Code
+		shown := as[service.MemberCode](t, m.phone(m.members[7]).get("/v1/me/code")).Code
 		shownAt := s.Clock.Now().Truncate(time.Second)
 		s.Clock.Set(opens.Add(time.Hour)) // late by now
 		received := s.Clock.Now()
+		odd := []string{}
 		for i, c := range []struct {
 			client, at time.Time
-			late       bool
+			doubts     []model.OfflineDoubt
 		}{
-			{opens.Add(10 * time.Minute), opens.Add(10 * time.Minute), false},
-			{opens, opens, false},
-			{opens.Add(-time.Millisecond), received, true},
-			{received.Add(time.Millisecond), received, true},
+			{opens.Add(10 * time.Minute), opens.Add(10 * time.Minute), nil},
+			{opens, opens, nil},
+			{opens.Add(59 * time.Minute), opens.Add(59 * time.Minute), nil}, // a clock that is ahead, or the truth: nobody knows
+			{opens.Add(-time.Millisecond), received, []model.OfflineDoubt{model.ClientEarly}},
+			{received.Add(time.Millisecond), received, nil},
+			{received.AddDate(1, 0, 0), received, []model.OfflineDoubt{model.ClientAhead}},
+			{received.Add(-73 * time.Hour), received, []model.OfflineDoubt{model.ClientEarly, model.ClientOld}},
 		} {
 			got := one(t, m.offline(m.secretary, m.noted("member_id", m.members[i].ID, "scanned_at", c.client)))
 			row := m.row(m.members[i])
-			if !got.Accepted || got.Late != c.late || !got.At.Equal(c.at) || !row.At.Equal(c.at) || row.RecordedBy == nil || *row.RecordedBy != m.secretary.ID ||
-				(row.RecordedAt == nil) != c.at.Equal(received) {
+			if !got.Accepted || got.Late || got.Message != "已补记签到" || !got.At.Equal(c.at) || !row.At.Equal(c.at) || row.RecordedBy == nil || *row.RecordedBy != m.secretary.ID ||
+				(row.RecordedAt == nil) != c.at.Equal(received) || fmt.Sprint(got.Doubts) != fmt.Sprint(append([]model.OfflineDoubt{}, c.doubts...)) {
 				t.Errorf("%s: %+v, the row %+v", c.client, got, row)
+			}
+			if c.doubts != nil {
+				odd = append(odd, m.members[i].Name)
 			}
 		}
 		got := one(t, m.offline(m.secretary, m.noted("member_code", shown, "scanned_at", opens.Add(-time.Hour))))
-		if !got.Accepted || got.Late || !got.At.Equal(shownAt) || got.Name != m.members[4].Name {
+		if !got.Accepted || got.Late || !got.At.Equal(shownAt) || got.Name != m.members[7].Name {
 			t.Errorf("a member code: %+v", got)
+		}
+		board := m.board()
+		if board.Tally.Present != 8 || board.Tally.Late != 0 {
+			t.Errorf("the board says %+v", board.Tally)
+		}
+		for _, a := range board.Arrivals {
+			if a.Late {
+				t.Errorf("the board says %+v", a)
+			}
+		}
+		signals := as[service.SignalList](t, m.phone(m.secretary).get(m.path(m.id, "/signals"))).Items
+		if len(signals) != 1 || signals[0].Kind != model.OddClock || len(signals[0].Members) != 4 {
+			t.Fatalf("signals %+v", signals)
+		}
+		for _, name := range append(odd, m.members[7].Name) {
+			if !strings.Contains(signals[0].Message, name) {
+				t.Errorf("%s is not in %q", name, signals[0].Message)
+			}
+		}
+		// Nor does a correction of something else.
+		left := body{"member_id": m.members[2].ID, "status": "present", "left_at": received, "reason": "补记离开的时间", "nonce": nonce()}
+		s.Clock.Advance(time.Minute)
+		want(t, m.phone(m.secretary).post(m.path(m.id, "/corrections"), left), 400, "invalid_field")
+		want(t, m.phone(m.secretary).post(m.path(m.id, "/corrections"), left.with("at", opens, "nonce", nonce())), 200, "ok")
+		s.Clock.Set(opens.Add(3 * time.Hour))
+		want(t, m.phone(m.secretary).post(m.path(m.id, "/closing"), nil), 200, "ok")
+		sheet := as[service.Sheet](t, m.phone(m.secretary).get(m.path(m.id, "/sheet")))
+		ticked := 0
+		for _, l := range sheet.Lines {
+			if strings.Contains(l.Status, "迟到") {
+				t.Errorf("the sheet: %+v", l)
+			}
+			if l.By == "离线代记" {
+				ticked++
+			}
+		}
+		if ticked != 6 || sheet.Tally.Late != 0 {
+			t.Errorf("the sheet has %d ticks: %+v", ticked, sheet)
 		}
 	})
 }

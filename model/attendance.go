@@ -51,21 +51,23 @@ type Provenance string
 
 // The provenances. A tick counts exactly as much as a scan.
 const (
-	ByScan       Provenance = "scan"        // the member scanned the rotating code
-	ByTypedCode  Provenance = "typed_code"  // the member typed the six digits
-	ByMemberCode Provenance = "member_code" // the secretary scanned the member's own code
-	ByTick       Provenance = "tick"        // the secretary ticked the name
-	ByClosing    Provenance = "closing"     // the secretary closed the meeting
-	ByLateRecord Provenance = "late_record" // the member asked afterwards and the secretary agreed
-	ByPaper      Provenance = "paper"       // signed on paper, entered afterwards
-	ByOffline    Provenance = "offline"     // scanned without a network, sent afterwards
-	ByCorrection Provenance = "correction"  // the secretary put right what was recorded
+	ByScan        Provenance = "scan"         // the member scanned the rotating code
+	ByTypedCode   Provenance = "typed_code"   // the member typed the six digits
+	ByMemberCode  Provenance = "member_code"  // the secretary scanned the member's own code
+	ByTick        Provenance = "tick"         // the secretary ticked the name
+	ByClosing     Provenance = "closing"      // the secretary closed the meeting
+	ByLateRecord  Provenance = "late_record"  // the member asked afterwards and the secretary agreed
+	ByPaper       Provenance = "paper"        // signed on paper, entered afterwards
+	ByOffline     Provenance = "offline"      // scanned without a network, sent afterwards
+	ByOfflineTick Provenance = "offline_tick" // ticked without a network, sent afterwards
+	ByCorrection  Provenance = "correction"   // the secretary put right what was recorded
 )
 
 // ProvenanceNames are the words people use, by provenance.
 var ProvenanceNames = map[Provenance]string{
 	ByScan: "扫码", ByTypedCode: "签到码", ByMemberCode: "党员码", ByTick: "书记代记", ByClosing: "结束时登记",
-	ByLateRecord: "补签", ByPaper: "纸质签到", ByOffline: "离线补传", ByCorrection: "更正",
+	ByLateRecord: "补签", ByPaper: "纸质签到", ByOffline: "离线补传",
+	ByOfflineTick: "离线代记", ByCorrection: "更正",
 }
 
 // Location is all that is kept of where a phone was.
@@ -157,11 +159,16 @@ type Attendance struct {
 }
 
 // Late says whether the person came after the activity's late line. Where
-// check-in is daily nobody is late: the line is of the first day alone; and of
-// a 补签 nobody measured the time.
+// check-in is daily nobody is late: the line is of the first day alone; nor is
+// whose time nobody measured.
 func (t *Attendance) Late(a *Activity) bool {
-	return t.Status == Present && !a.Daily && t.Provenance != ByLateRecord && !t.At.Before(a.LateAt)
+	return t.Status == Present && !a.Daily && t.Provenance.measured() && !t.At.Before(a.LateAt)
 }
+
+// measured says whether the time of arrival is the server's or stated by a
+// person. Of a 补签 and of a tick without a network it is neither: the first
+// only says that somebody was there, the second has a phone's clock.
+func (p Provenance) measured() bool { return p != ByLateRecord && p != ByOfflineTick }
 
 // Annullable says whether the row is a check-in that can be taken back. What
 // else is on record is corrected.

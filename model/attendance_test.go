@@ -105,6 +105,12 @@ func TestLateBeginsAtTheLine(t *testing.T) {
 			t.Errorf("%s at %v: %v, want %v", c.status, c.at, got, c.want)
 		}
 	}
+	for provenance := range ProvenanceNames {
+		unmeasured := provenance == ByLateRecord || provenance == ByOfflineTick
+		if got := (&Attendance{Status: Present, Provenance: provenance, At: a.LateAt}).Late(&a); got == unmeasured {
+			t.Errorf("%s after the line is late: %v", provenance, got)
+		}
+	}
 }
 
 func TestAPhoneIsWithinOrOutsideAndNoMoreIsKept(t *testing.T) {

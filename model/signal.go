@@ -15,12 +15,13 @@ const (
 	ClosingBurst  SignalKind = "closing_burst"  // many at the last moment
 	OldCode       SignalKind = "old_code"       // a code that the screen no longer showed
 	OutsideRadius SignalKind = "outside_radius" // not near the place
+	OddClock      SignalKind = "odd_clock"      // noted without a network by a phone whose clock cannot be right
 )
 
 // Signal is something that stands out. It decides nothing: nobody is absent by
 // a signal.
 type Signal struct {
-	Kind    SignalKind     `json:"kind" enum:"same_device,closing_burst,old_code,outside_radius" doc:"同一部手机；临近截止集中签到；码已换新才扫；在范围外"`
+	Kind    SignalKind     `json:"kind" enum:"same_device,closing_burst,old_code,outside_radius,odd_clock" doc:"同一部手机；临近截止集中签到；码已换新才扫；在范围外；离线补传的手机时间可疑"`
 	Message string         `json:"message" doc:"可以直接显示的话，仅供参考"`
 	Members []SignalMember `json:"members"`
 }
@@ -39,6 +40,7 @@ type SignalFacts struct {
 	Location   Location
 	Device     string
 	CodeAgeMS  *int
+	Doubts     string // about the clock of the phone that noted it without a network
 }
 
 // Within burstSpan before the closing of check-in, a third of all who scanned
@@ -58,7 +60,7 @@ func Signals(a *Activity, step time.Duration, all []SignalFacts) []Signal {
 	}
 	var order []string
 	byDevice := map[string][]SignalMember{}
-	var late, old, outside []SignalMember
+	var late, old, outside, odd []SignalMember
 	scans := 0
 	for i := range all {
 		f := &all[i]
@@ -80,6 +82,9 @@ func Signals(a *Activity, step time.Duration, all []SignalFacts) []Signal {
 		if f.Location == LocationOutside {
 			outside = append(outside, f.SignalMember)
 		}
+		if f.Doubts != "" {
+			odd = append(odd, f.SignalMember)
+		}
 	}
 	for _, device := range order {
 		if who := onePerMember(byDevice[device]); len(who) > 1 {
@@ -94,6 +99,9 @@ func Signals(a *Activity, step time.Duration, all []SignalFacts) []Signal {
 	}
 	if len(outside) > 0 {
 		add(OutsideRadius, outside, "%d 人签到时手机定位在范围外（%s），定位可能不准，供参考")
+	}
+	if len(odd) > 0 {
+		add(OddClock, odd, "%d 人的签到由时间可疑的手机离线补传（%s），手机时间不用来判迟到，供参考")
 	}
 	return signals
 }

@@ -58,6 +58,7 @@ func TestB11_WhatStandsOutAndWhatDoesNot(t *testing.T) {
 		{"a code that was not any more", []SignalFacts{scan(1, func(f *SignalFacts) { f.CodeAgeMS = age(15000) })}, map[SignalKind]int{OldCode: 1}},
 		{"no code at all", []SignalFacts{scan(1, func(f *SignalFacts) { f.CodeAgeMS = nil })}, nil},
 		{"outside", []SignalFacts{scan(1, func(f *SignalFacts) { f.Location = LocationOutside }), scan(2, func(f *SignalFacts) { f.Location = LocationWithin })}, map[SignalKind]int{OutsideRadius: 1}},
+		{"a phone whose clock cannot be right", []SignalFacts{scan(1, func(f *SignalFacts) { f.Doubts = "future" }), scan(2, nil)}, map[SignalKind]int{OddClock: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := map[SignalKind]int{}

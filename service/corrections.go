@@ -149,7 +149,7 @@ func annulled(tx *gorm.DB, a *model.Activity, t *model.Attendance) (*Annulled, e
 type CorrectInput struct {
 	MemberID uint64                 `json:"member_id" minimum:"1" maximum:"9007199254740991"`
 	Status   model.AttendanceStatus `json:"status" enum:"present,sick_leave,personal_leave,duty_leave,absent" doc:"应当记成什么"`
-	At       *time.Time             `json:"at,omitempty" doc:"到会的时间；原来就记为到会的可不给"`
+	At       *time.Time             `json:"at,omitempty" doc:"到会的时间；原来就记为到会的可不给，除非那时的时间没有人量过、又会因此算迟到"`
 	LeftAt   *time.Time             `json:"left_at,omitempty" doc:"离开的时间；只用于要签退的活动，代替原来的进出记录"`
 	Day      model.Day              `json:"day,omitempty" maxLength:"10" doc:"按天签到的活动：改哪一天的；给了 at 就不用给"`
 	Reason   string                 `json:"reason" minLength:"2" maxLength:"100" doc:"更正的依据，留痕"`
@@ -265,6 +265,9 @@ func (s *Corrections) corrected(a *model.Activity, own *model.Standing, in Corre
 			return nil, model.BadField("at", "请填写到会的时间")
 		}
 		row.At = held.At
+		if row.Late(a) && !held.Late(a) {
+			return nil, model.BadField("at", "请填写到会的时间：原来的时间没有人核对过，不能据以算迟到")
+		}
 	}
 	if in.LeftAt != nil && (!a.CheckOut || in.Status != model.Present || !in.LeftAt.After(row.At) || in.LeftAt.After(now) ||
 		a.CheckInDay(*in.LeftAt, s.settings.Zone) != row.Day) {

@@ -99,7 +99,8 @@ func (e *offlineEntry) wrong() bool {
 // What counts as the time of arrival: for a code, the second of issue that the
 // server signed in it, never the phone's clock; for a tick, where the secretary
 // attests, the phone's time if it lies between the opening of the check-in and
-// the receipt, otherwise the receipt. The phone's time is kept apart and marked
+// the receipt, otherwise the receipt, and by neither is anybody late: the tick
+// says that they were there. The phone's time is kept apart and marked
 // where it is odd: in the future, before the opening, more than three days old,
 // or not when the code could be seen. All this while the meeting is not closed;
 // a member's own scan must be of the time in which check-in was open, and of a
@@ -428,6 +429,9 @@ func (s *OfflineItems) decide(tx *gorm.DB, actor *model.Actor, a *model.Activity
 	}
 	if item.Kind != model.OfflineScan {
 		t.RecordedBy = &actor.MemberID
+	}
+	if item.Kind == model.OfflineTick {
+		t.Provenance = model.ByOfflineTick
 	}
 	return t, nil
 }

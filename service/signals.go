@@ -31,8 +31,12 @@ func (s *Signals) Show(ctx context.Context, actor *model.Actor, id uint64) (*Sig
 		return nil, err
 	}
 	var facts []model.SignalFacts
-	err = db.Table("attendances t").Select("t.member_id, m.name, t.at, t.provenance, t.location, t.device, t.code_age_ms").
+	odd := db.Model(&model.OfflineItem{}).Select("member_id, nonce, MAX(doubts) AS doubts").
+		Where("activity_id = ? AND refusal = '' AND doubts <> ''", id).Group("member_id, nonce")
+	err = db.Table("attendances t").Select("t.member_id, m.name, t.at, t.provenance, t.location, t.device, t.code_age_ms, COALESCE(o.doubts, '') AS doubts").
 		Joins("JOIN members m ON m.id = t.member_id").
+		Joins("LEFT JOIN (?) o ON o.member_id = t.member_id AND o.nonce = t.nonce AND t.provenance IN ?", odd,
+			[]model.Provenance{model.ByOffline, model.ByOfflineTick}).
 		Where("t.activity_id = ? AND t.voided = 0 AND t.status = ?", id, model.Present).Order("t.at, t.id").Scan(&facts).Error
 	if err != nil {
 		return nil, fmt.Errorf("signals of activity %d: %w", id, err)

@@ -53,9 +53,6 @@ var inapplicable = map[string]string{
 	"J11": "nobody signs in by a password: there is no unknown user to tell from a wrong password",
 }
 
-// awaited are the cases whose mechanism is being made.
-const awaited = `A19 A20 A22 K12 K15 L10 M5 M7 M8 M11 M13`
-
 func TestEveryCaseHasATestOfItsNameOrAReason(t *testing.T) {
 	t.Parallel()
 	known := strings.Fields(cases)
@@ -66,7 +63,7 @@ func TestEveryCaseHasATestOfItsNameOrAReason(t *testing.T) {
 	}
 	for _, id := range known {
 		switch {
-		case len(tests[id]) > 0 || inapplicable[id] != "" || slices.Contains(strings.Fields(awaited), id):
+		case len(tests[id]) > 0 || inapplicable[id] != "":
 		case drilled[id] != "":
 			if !strings.Contains(string(drills), fmt.Sprintf("{%q,", drilled[id])) {
 				t.Errorf("%s is to be shown by drill %s, and there is none", id, drilled[id])
