@@ -658,6 +658,9 @@ func (c *crowd) object(rt *rapid.T, op string, s *openapi3.Schema) map[string]an
 // value is a good value of a field or parameter: one that means something
 // where the name says what, else anything that the schema takes.
 func (c *crowd) value(rt *rapid.T, op, name string, s *openapi3.Schema) any {
+	if len(s.AnyOf) > 0 {
+		return c.value(rt, op, name, s.AnyOf[0].Value)
+	}
 	if s.Type.Includes("array") && len(s.Enum) == 0 {
 		items := []any{}
 		for range rapid.IntRange(int(s.MinItems), int(s.MinItems)+2).Draw(rt, name) {

@@ -80,6 +80,102 @@ func TestA19_OfABatchOfThirtyOneBadItemIsReportedByItsPlaceAndTheRestIsKept(t *t
 	})
 }
 
+func TestA19_A20_AMalformedItemIsRefusedByItsPlaceKeptAndTakesNoOtherWithIt(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(29)
+		stranger := m.anotherBranch("第二党支部").secretary
+		someone := m.members[3]
+		tick := func(pairs ...any) body { return m.noted(append([]any{"member_id", someone.ID}, pairs...)...) }
+		without := func(field string) body {
+			item := tick()
+			delete(item, field)
+			return item
+		}
+		for _, c := range []struct {
+			name  string
+			item  any
+			code  string
+			about string
+		}{
+			{"a nonce with a space", tick("nonce", "a b c d e f"), "item_nonce", someone.Name},
+			{"a nonce that is too short", tick("nonce", "short"), "item_nonce", someone.Name},
+			{"a nonce that is a number", tick("nonce", 12345678), "item_nonce", someone.Name},
+			{"a nonce as ours are", tick("nonce", ".0123456789012345678901"), "item_nonce", someone.Name},
+			{"no nonce", without("nonce"), "item_nonce", someone.Name},
+			{"a time that is none", tick("scanned_at", "刚才"), "item_time", someone.Name},
+			{"a time without a zone", tick("scanned_at", "2026-03-10T14:00:00"), "item_time", someone.Name},
+			{"a time that is a number", tick("scanned_at", 1773122400), "item_time", someone.Name},
+			{"no time", without("scanned_at"), "item_time", someone.Name},
+			{"a field too many", tick("name", "某人"), "item_malformed", someone.Name},
+			{"a field in other letters", tick("Code", "x"), "item_malformed", someone.Name},
+			{"a number that is a text", tick("member_id", "3"), "item_malformed", ""},
+			{"a number below zero", tick("member_id", -1), "item_malformed", ""},
+			{"a code that is too long", tick("code", strings.Repeat("x", 257)), "item_malformed", someone.Name},
+			{"everything at once", body{"nonce": 1, "scanned_at": true, "x": []int{1}}, "item_time", ""},
+			{"nothing", body{}, "item_time", ""},
+			{"null", nil, "item_time", ""},
+			{"a text", "签到", "item_time", ""},
+			{"a list", []any{tick()}, "item_time", ""},
+			{"a stranger", m.noted("member_id", stranger.ID, "x", 1), "not_on_roster", ""},
+		} {
+			m.id = m.publish(m.branch)
+			items := []any{}
+			for _, item := range m.ticks() {
+				items = append(items, item)
+			}
+			items = append(items[:17], append([]any{c.item}, items[17:]...)...)
+			s.Clock.Advance(time.Minute)
+			send := func() *reply { return m.phone(m.secretary).post(m.path(m.id, "/offline-check-ins"), body{"items": items}) }
+			first := send()
+			got := as[service.OfflineAnswers](t, first)
+			if got.Accepted != 29 || got.Refused != 1 || len(got.Items) != 30 {
+				t.Fatalf("%s: %d accepted, %d refused of %d: %s", c.name, got.Accepted, got.Refused, len(got.Items), first.Body)
+			}
+			if bad := got.Items[17]; bad.Index != 17 || bad.Accepted || bad.Code != c.code || bad.Message == "" || bad.Nonce == "" || strings.Contains(string(first.Body), stranger.Name) {
+				t.Errorf("%s: %+v", c.name, bad)
+			}
+			lines := m.refusedOffline()
+			if len(lines) != 1 || lines[0].Code != c.code || lines[0].Name != c.about || lines[0].Message == "" || lines[0].UploadedBy != m.secretary.Name ||
+				(c.code == "item_time") != strings.Contains(lines[0].Remark, "手机时间读不出来") {
+				t.Errorf("%s: the list says %+v", c.name, lines)
+			}
+			s.Clock.Advance(time.Hour)
+			sameBytes(t, first, send())
+			if n, kept := s.count(&model.Attendance{}, "activity_id = ?", m.id), s.count(&model.OfflineItem{}, "activity_id = ?", m.id); n != 29 || kept != 30 {
+				t.Errorf("%s: %d attendances and %d items after the second time", c.name, n, kept)
+			}
+		}
+	})
+}
+
+func TestA19_AMalformedItemPutRightIsTakenAndABatchThatIsNoneIsNot(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(1)
+		item := m.noted("code", m.code().Code)
+		if got := one(t, m.offline(m.members[0], item.with("version", "2.1"))); got.Accepted || got.Code != "item_malformed" {
+			t.Errorf("malformed: %+v", got)
+		}
+		if got := one(t, m.offline(m.members[0], item)); !got.Accepted || got.Nonce != item["nonce"] {
+			t.Errorf("put right: %+v", got)
+		}
+		many := make([]any, 201)
+		for i := range many {
+			many[i] = m.noted("member_id", m.members[0].ID)
+		}
+		for name, batch := range map[string]any{
+			"no items": body{}, "an empty list": body{"items": []any{}}, "more than 200": body{"items": many}, "no list": body{"items": "x"},
+			"a field too many": body{"items": []any{item}, "x": 1}, "null": body{"items": nil},
+		} {
+			if r := m.phone(m.members[0]).post(m.path(m.id, "/offline-check-ins"), batch); r.Status != 400 {
+				t.Errorf("%s: %d %s", name, r.Status, r.Body)
+			}
+		}
+		if n := s.count(&model.OfflineItem{}, "activity_id = ?", m.id); n != 2 {
+			t.Errorf("%d items", n)
+		}
+	})
+}
+
 func TestA19_ABatchThatAFaultCutShortIsCompletedBySendingItAgain(t *testing.T) {
 	onServer(t, func(t *testing.T, s *stage) {
 		m := s.aMeeting(60)

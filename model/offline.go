@@ -6,8 +6,14 @@ import (
 	"time"
 )
 
-// ErrOfflineFull refuses more than anybody has to send of one activity.
-var ErrOfflineFull = &Error{Kind: Conflict, Code: "offline_full", Message: "这场活动的离线记录太多了，没有再收；请联系党支部书记"}
+// Refusals of what is sent afterwards: more than anybody has to send of one
+// activity, and an item that is not formed as it should be.
+var (
+	ErrOfflineFull   = &Error{Kind: Conflict, Code: "offline_full", Message: "这场活动的离线记录太多了，没有再收；请联系党支部书记"}
+	ErrItemNonce     = &Error{Kind: Invalid, Code: "item_nonce", Message: "这一条的编号不合格，没有记上；请更新小程序后重新提交，或联系党支部书记"}
+	ErrItemTime      = &Error{Kind: Invalid, Code: "item_time", Message: "这一条的时间读不出来，没有记上；请更新小程序后重新提交，或联系党支部书记"}
+	ErrItemMalformed = &Error{Kind: Invalid, Code: "item_malformed", Message: "这一条的格式不对，没有记上；请更新小程序后重新提交，或联系党支部书记"}
+)
 
 // OfflineKind is what a phone noted while it had no network.
 type OfflineKind string
@@ -25,15 +31,17 @@ type OfflineDoubt string
 
 // The doubts.
 const (
-	ClientAhead    OfflineDoubt = "future"      // later than it was received
-	ClientEarly    OfflineDoubt = "before_open" // before the check-in opened
-	ClientOld      OfflineDoubt = "old"         // more than three days before it was received
-	ClientDisputes OfflineDoubt = "code_time"   // not when the code could be seen
+	ClientAhead      OfflineDoubt = "future"      // later than it was received
+	ClientEarly      OfflineDoubt = "before_open" // before the check-in opened
+	ClientOld        OfflineDoubt = "old"         // more than three days before it was received
+	ClientDisputes   OfflineDoubt = "code_time"   // not when the code could be seen
+	ClientUnreadable OfflineDoubt = "unreadable"  // no time at all; the receipt stands in for it
 )
 
 // OfflineDoubtNames are the words people use, by doubt.
 var OfflineDoubtNames = map[OfflineDoubt]string{
 	ClientAhead: "手机时间晚于收到的时间", ClientEarly: "手机时间早于开放签到", ClientOld: "手机时间在三天以前", ClientDisputes: "手机时间与码的时间对不上",
+	ClientUnreadable: "手机时间读不出来",
 }
 
 const (
@@ -163,6 +171,9 @@ var offlineSentences = map[string][2]string{
 	ErrAnnulled.Code:          {"签到记录已作废，请联系党支部书记", "签到记录已作废，没有再记"},
 	ErrNotConductor.Code:      {"只有办理会议的人可以代记，没有记上", "代记的人不办理这次会议"},
 	ErrKeyReused.Code:         {"同一个编号已用于另一条，请重新提交这一条", ""},
+	ErrItemNonce.Code:         {ErrItemNonce.Message, "传来的编号不合格，核实后可以补记"},
+	ErrItemTime.Code:          {ErrItemTime.Message, "传来的时间读不出来，核实后可以补记"},
+	ErrItemMalformed.Code:     {ErrItemMalformed.Message, "传来的格式不对，核实后可以补记"},
 	BadField("code", "").Code: {"要有且只有一种：扫到的码、党员码或勾选的党员", ""},
 }
 

@@ -30,11 +30,6 @@ const (
 	offlineTries = 10   // while others record the same people
 )
 
-// OfflineBatch is what a phone has noted.
-type OfflineBatch struct {
-	Items []OfflineInput `json:"items" minItems:"1" maxItems:"200"`
-}
-
 // OfflineInput is one arrival that a phone noted. Exactly one of code, member
 // code and member.
 type OfflineInput struct {
@@ -43,6 +38,10 @@ type OfflineInput struct {
 	Code       string    `json:"code,omitempty" maxLength:"256" doc:"本人扫到的会场屏幕上的码，原样；超过 256 个字的截断"`
 	MemberCode string    `json:"member_code,omitempty" maxLength:"256" doc:"办理会议的人扫到的党员码"`
 	MemberID   uint64    `json:"member_id,omitempty" maximum:"9007199254740991" doc:"办理会议的人勾选的党员"`
+
+	// Malformed is the item as it was sent, where it is not as described here;
+	// what could not be read of it is left out.
+	Malformed string `json:"-"`
 }
 
 // OfflineAnswers is what became of each item, in the order in which they came.
@@ -60,7 +59,7 @@ type OfflineAnswer struct {
 
 // OfflineOutcome is an item and what became of it.
 type OfflineOutcome struct {
-	Nonce      string               `json:"nonce"`
+	Nonce      string               `json:"nonce" doc:"格式不对的一条由服务器编号"`
 	Accepted   bool                 `json:"accepted" doc:"因这一条而记上的；已经签到的不算"`
 	Code       string               `json:"code" doc:"ok，或没有记上的缘由，稳定、供程序判断"`
 	Message    string               `json:"message" doc:"可以直接显示的话"`
@@ -71,7 +70,7 @@ type OfflineOutcome struct {
 	ReceivedAt time.Time            `json:"received_at" doc:"服务器收到的时间"`
 	At         *time.Time           `json:"at" doc:"记上的到会时间；没有记上的，是缘由所说的时间，如第一次签到"`
 	Late       bool                 `json:"late"`
-	Doubts     []model.OfflineDoubt `json:"doubts" enum:"future,before_open,old,code_time" doc:"手机时间的可疑之处：晚于收到的时间、早于开放签到、三天以前、与码的时间对不上"`
+	Doubts     []model.OfflineDoubt `json:"doubts" enum:"future,before_open,old,code_time,unreadable" doc:"手机时间的可疑之处：晚于收到的时间、早于开放签到、三天以前、与码的时间对不上、读不出来（client_at 为收到的时间）"`
 }
 
 // offlineEntry is an item on its way to the database.
@@ -92,9 +91,10 @@ func (e *offlineEntry) wrong() bool {
 // Upload takes a batch of arrivals that were noted without a network: a member's
 // own scans, and what those who conduct the meeting scanned or ticked. Each item
 // is accepted or refused by itself and kept in either case, with the reason, for
-// those who conduct the meeting to see. Sent again, whole or in part, it is
-// answered as the first time and makes nothing new; a batch that a fault cut
-// short is completed by sending it again.
+// those who conduct the meeting to see; so is one that is not formed as it
+// should be, and its nonce stays free for the item put right. Sent again, whole
+// or in part, it is answered as the first time and makes nothing new; a batch
+// that a fault cut short is completed by sending it again.
 //
 // What counts as the time of arrival: for a code, the second of issue that the
 // server signed in it, never the phone's clock; for a tick, where the secretary
@@ -106,13 +106,13 @@ func (e *offlineEntry) wrong() bool {
 // a member's own scan must be of the time in which check-in was open, and of a
 // code that was not replaced since. What comes later is refused as closed and
 // stays for the secretary to decide.
-func (s *OfflineItems) Upload(ctx context.Context, actor *model.Actor, id uint64, in OfflineBatch) (*OfflineAnswers, error) {
+func (s *OfflineItems) Upload(ctx context.Context, actor *model.Actor, id uint64, in []OfflineInput) (*OfflineAnswers, error) {
 	db := s.db.WithContext(ctx)
 	a, _, _, err := seen(db, actor, id)
 	if err != nil {
 		return nil, err
 	}
-	entries, err := s.read(actor, a, in.Items)
+	entries, err := s.read(actor, a, in)
 	if err != nil {
 		return nil, err
 	}
@@ -219,7 +219,25 @@ func (s *OfflineItems) readOne(actor *model.Actor, a *model.Activity, in *Offlin
 	e.item.MemberID = ref(member)
 	e.item.Doubt(a.OpensAt, life)
 	_ = errors.As(refusal, &e.refusal)
+	if in.Malformed != "" {
+		e.malformed(in)
+	}
 	return e, nil
+}
+
+// malformed refuses the entry whatever else it is. It is kept under a name of
+// our own, which no phone can give.
+func (e *offlineEntry) malformed(in *OfflineInput) {
+	whole := digest(in.Malformed)[:22]
+	e.item.Once = model.Once{Nonce: "." + whole, Fingerprint: whole}
+	e.refusal = model.ErrItemMalformed
+	switch {
+	case in.ScannedAt.IsZero():
+		e.item.ClientAt, e.item.Doubts = e.item.ReceivedAt, string(model.ClientUnreadable)
+		e.refusal = model.ErrItemTime
+	case in.Nonce == "":
+		e.refusal = model.ErrItemNonce
+	}
 }
 
 // recall fills in what is kept already.
@@ -400,11 +418,11 @@ func (s *OfflineItems) decide(tx *gorm.DB, actor *model.Actor, a *model.Activity
 	} else if item.Kind == model.OfflineScan {
 		item.BranchID = actor.BranchID
 	}
-	if e.refusal != nil {
-		return nil, e.refusal
-	}
 	if err := s.mayRecord(tx, actor, a, all, own, item); err != nil {
 		return nil, err
+	}
+	if e.refusal != nil {
+		return nil, e.refusal
 	}
 	for _, held := range own.Days {
 		if replay, err := held.Replays(e.once); replay || err != nil {
