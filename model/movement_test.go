@@ -237,7 +237,9 @@ func TestWhoHadLeftByAMoment(t *testing.T) {
 			t.Errorf("%s: gone %v", c.name, got)
 		}
 	}
-	day := func(d Day, h int) *Attendance { return &Attendance{Status: Present, Day: d, At: at1400.Add(time.Duration(h) * time.Hour)} }
+	day := func(d Day, h int) *Attendance {
+		return &Attendance{Status: Present, Day: d, At: at1400.Add(time.Duration(h) * time.Hour)}
+	}
 	gone := Movement{ID: 1, Direction: Out, Day: "2026-03-10", At: at1400.Add(2 * time.Hour)}
 	s := Standing{Moves: []Movement{gone}}
 	s.Take(day("2026-03-10", 0))

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,12 +45,13 @@ type Annulled struct {
 
 // Annul takes a check-in back: the row stays with who, when and why, the person
 // no longer counts as present and may scan again while check-in is open. At a
-// closed meeting they are absent from now on, or on the leave that stands.
-// Annulling again changes nothing.
+// closed meeting they are absent from now on, or on the leave that stands. At a
+// joint meeting those who conduct it annul anybody's, and those of another branch
+// their own people's. Annulling again changes nothing.
 func (s *Corrections) Annul(ctx context.Context, actor *model.Actor, id uint64, in AnnulCheckInInput) (*Annulled, error) {
 	now := s.now()
 	out, err := inTx(ctx, s.db, func(tx *gorm.DB) (*Annulled, error) {
-		a, err := holdConducted(tx, actor, id)
+		a, all, err := holdJointly(tx, actor, id)
 		if err != nil {
 			return nil, err
 		}
@@ -57,7 +59,7 @@ func (s *Corrections) Annul(ctx context.Context, actor *model.Actor, id uint64, 
 		if err != nil {
 			return nil, err
 		}
-		t, err := checkInOf(tx, id, in)
+		t, err := checkInOf(tx, all, actor, id, in)
 		if err != nil {
 			return nil, err
 		}
@@ -69,7 +71,7 @@ func (s *Corrections) Annul(ctx context.Context, actor *model.Actor, id uint64, 
 				return nil, err
 			}
 		}
-		return annulled(tx, a, t)
+		return annulled(tx, all, actor, a, t)
 	})
 	if err == nil {
 		s.boards.changed(ctx, id)
@@ -77,8 +79,9 @@ func (s *Corrections) Annul(ctx context.Context, actor *model.Actor, id uint64, 
 	return out, err
 }
 
-// checkInOf finds the check-in that is meant.
-func checkInOf(tx *gorm.DB, activityID uint64, in AnnulCheckInInput) (*model.Attendance, error) {
+// checkInOf finds the check-in that is meant, among those that are the actor's
+// business.
+func checkInOf(tx *gorm.DB, all sides, actor *model.Actor, activityID uint64, in AnnulCheckInInput) (*model.Attendance, error) {
 	if (in.AttendanceID == 0) == (in.CheckInNonce == "") {
 		return nil, model.BadField("attendance_id", "请指明要作废哪一次签到")
 	}
@@ -101,7 +104,15 @@ func checkInOf(tx *gorm.DB, activityID uint64, in AnnulCheckInInput) (*model.Att
 	case len(rows) > 1:
 		return nil, model.BadField("member_id", "不止一个人用了这个 nonce，请指明是谁的签到")
 	}
-	return &rows[0], nil
+	t := &rows[0]
+	own, err := standingOf(tx, activityID, t.MemberID)
+	if err != nil {
+		return nil, err
+	}
+	if all.mayRecord(actor, cmp.Or(branchIn(own), t.BranchID), true) != nil {
+		return nil, model.ErrCheckInNotFound
+	}
+	return t, nil
 }
 
 func (s *Corrections) annul(tx *gorm.DB, actor *model.Actor, a *model.Activity, t *model.Attendance, reason string, now time.Time) error {
@@ -124,7 +135,7 @@ func (s *Corrections) annul(tx *gorm.DB, actor *model.Actor, a *model.Activity, 
 	return auditBy(tx, now, actor, "annul_check_in", "activity", a.ID, "ok", map[string]any{"attendance_id": t.ID, "member_id": t.MemberID, "reason": reason})
 }
 
-func annulled(tx *gorm.DB, a *model.Activity, t *model.Attendance) (*Annulled, error) {
+func annulled(tx *gorm.DB, all sides, actor *model.Actor, a *model.Activity, t *model.Attendance) (*Annulled, error) {
 	m, err := find[model.Member](tx, t.MemberID, model.ErrNotOnRoster)
 	if err != nil {
 		return nil, err
@@ -137,8 +148,12 @@ func annulled(tx *gorm.DB, a *model.Activity, t *model.Attendance) (*Annulled, e
 	if err != nil {
 		return nil, err
 	}
+	count, err := all.tally(actor, a, seats)
+	if err != nil {
+		return nil, err
+	}
 	out := &Annulled{AttendanceID: t.ID, MemberID: m.ID, Name: m.Name, AnnulledAt: *t.VoidedAt, Reason: t.VoidReason, Status: own.Status(),
-		Message: m.Name + "的这次签到已作废，可以重新签到", Tally: tally(a, seats)}
+		Message: m.Name + "的这次签到已作废，可以重新签到", Tally: count}
 	if out.Status != "" {
 		out.Message = m.Name + "的这次签到已作废，现在记为“" + model.AttendanceStatusNames[out.Status] + "”"
 	}
@@ -159,7 +174,9 @@ type CorrectInput struct {
 // Correct puts right what is recorded of somebody at a meeting that is on or
 // closed. What was recorded stays as the first entry; the correction is a
 // further row, and it holds. Leave during a meeting only excuses, as Record
-// notes it: coming after all still counts.
+// notes it: coming after all still counts. At a joint meeting those who conduct
+// it may put right that somebody came, and those of another branch everything of
+// their own people.
 func (s *Corrections) Correct(ctx context.Context, actor *model.Actor, id uint64, in CorrectInput) (*Recorded, error) {
 	now := s.now()
 	once, err := onceOf(in.Nonce, in)
@@ -167,13 +184,18 @@ func (s *Corrections) Correct(ctx context.Context, actor *model.Actor, id uint64
 		return nil, err
 	}
 	out, err := inTx(ctx, s.db, func(tx *gorm.DB) (*Recorded, error) {
-		a, err := holdConducted(tx, actor, id)
+		a, all, err := holdJointly(tx, actor, id)
 		if err != nil {
 			return nil, err
 		}
 		own, err := standingOf(tx, id, in.MemberID)
 		if err != nil {
 			return nil, err
+		}
+		if own.Entry != nil || own.Recorded != nil {
+			if err := all.mayRecord(actor, branchIn(own), in.Status == model.Present); err != nil {
+				return nil, err
+			}
 		}
 		if again, err := replayed(tx, a, in.MemberID, own, once); again != nil || err != nil {
 			return again, err
@@ -188,7 +210,7 @@ func (s *Corrections) Correct(ctx context.Context, actor *model.Actor, id uint64
 		if err != nil {
 			return nil, err
 		}
-		member, err := s.correctable(tx, actor, a, own, in)
+		member, err := s.correctable(tx, actor, a, all, own, in)
 		if err != nil {
 			return nil, err
 		}
@@ -229,13 +251,13 @@ func (s *Corrections) Correct(ctx context.Context, actor *model.Actor, id uint64
 
 // correctable is the member of whom something may be recorded: on the roster,
 // there already, or at an open meeting whoever the actor may know of.
-func (s *Corrections) correctable(tx *gorm.DB, actor *model.Actor, a *model.Activity, own *model.Standing, in CorrectInput) (*model.Member, error) {
+func (s *Corrections) correctable(tx *gorm.DB, actor *model.Actor, a *model.Activity, all sides, own *model.Standing, in CorrectInput) (*model.Member, error) {
 	if own.Entry == nil && own.Recorded == nil {
 		line, err := lineOfMember(tx, in.MemberID, model.DayOf(a.StartsAt, s.settings.Zone))
 		if err != nil {
 			return nil, err
 		}
-		if !a.OpenToGuests || !actor.Oversees(line) {
+		if !a.OpenToGuests || !actor.Oversees(line) || all.mayRecord(actor, line.BranchID(), true) != nil {
 			return nil, model.ErrNotOnRoster
 		}
 	}
@@ -400,20 +422,24 @@ type Annulment struct {
 }
 
 // Log is every entry about one person at one activity, also those that no
-// longer hold: for those who conduct it, and each member's own.
+// longer hold: for those who conduct it, for the person's own branch at a joint
+// meeting, and each member's own. Why somebody was excused is not for the host
+// of another branch's people.
 func (s *Corrections) Log(ctx context.Context, actor *model.Actor, id, memberID uint64) (*AttendanceLog, error) {
 	db := s.db.WithContext(ctx)
-	_, line, _, err := seen(db, actor, id)
+	_, all, err := jointly(db, actor, id)
 	if err != nil {
 		return nil, err
-	}
-	if !actor.Conducts(line) && memberID != actor.MemberID {
-		return nil, model.ErrNotConductor
 	}
 	own, err := standingOf(db, id, memberID)
 	if err != nil {
 		return nil, err
 	}
+	self := memberID == actor.MemberID
+	if !self && all.mayRecord(actor, branchIn(own), true) != nil {
+		return nil, model.ErrNotConductor
+	}
+	whole := self || actor.Conducts(all.of(branchIn(own)).line)
 	var rows []model.Attendance
 	var leaves []model.Leave
 	var moves []model.Movement
@@ -442,7 +468,10 @@ func (s *Corrections) Log(ctx context.Context, actor *model.Actor, id, memberID 
 	for i := range rows {
 		t := &rows[i]
 		e := LogEntry{Kind: "attendance", ID: t.ID, Status: t.Status, Day: t.Day, At: t.At, RecordedAt: t.At, RecordedBy: names[deref(t.RecordedBy)],
-			Provenance: t.Provenance, By: model.ProvenanceNames[t.Provenance], Reason: t.Reason}
+			Provenance: t.Provenance, By: model.ProvenanceNames[t.Provenance]}
+		if whole || !t.Status.Excuses() {
+			e.Reason = t.Reason
+		}
 		if t.RecordedAt != nil {
 			e.RecordedAt = *t.RecordedAt
 		}
@@ -453,8 +482,11 @@ func (s *Corrections) Log(ctx context.Context, actor *model.Actor, id, memberID 
 	}
 	for i := range leaves {
 		l := &leaves[i]
-		out.Entries = append(out.Entries, LogEntry{Kind: "leave", ID: l.ID, Status: l.Status, At: l.CreatedAt, RecordedAt: l.CreatedAt,
-			RecordedBy: names[l.RecordedBy], By: "请假登记", Reason: l.Reason})
+		e := LogEntry{Kind: "leave", ID: l.ID, Status: l.Status, At: l.CreatedAt, RecordedAt: l.CreatedAt, RecordedBy: names[l.RecordedBy], By: "请假登记"}
+		if whole {
+			e.Reason = l.Reason
+		}
+		out.Entries = append(out.Entries, e)
 	}
 	for i := range moves {
 		m := &moves[i]

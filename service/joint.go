@@ -396,6 +396,15 @@ func (all sides) pick(p part, seats []seat) []seat {
 	})
 }
 
+// tally counts the part of the meeting that the actor sees.
+func (all sides) tally(actor *model.Actor, a *model.Activity, seats []seat) (model.Tally, error) {
+	p, err := all.partOf(actor, 0)
+	if err != nil {
+		return model.Tally{}, err
+	}
+	return tally(a, all.pick(p, seats)), nil
+}
+
 // jointly is an activity with its sides, for whoever sees it.
 func jointly(tx *gorm.DB, actor *model.Actor, id uint64) (*model.Activity, sides, error) {
 	a, line, _, err := seen(tx, actor, id)
@@ -413,16 +422,21 @@ func holdJointly(tx *gorm.DB, actor *model.Actor, id uint64) (*model.Activity, s
 	if err != nil {
 		return nil, nil, err
 	}
-	if !slices.ContainsFunc(all, func(s side) bool { return actor.Conducts(s.line) }) {
+	if !all.conducted(actor) {
 		return nil, nil, model.ErrNotConductor
 	}
 	a, err := lock[model.Activity](tx, id, model.ErrActivityNotFound)
 	return a, all, err
 }
 
+// conducted says whether the actor conducts any of the sides.
+func (all sides) conducted(actor *model.Actor) bool {
+	return slices.ContainsFunc(all, func(s side) bool { return actor.Conducts(s.line) })
+}
+
 // mayRecord refuses what the actor has no business with: who is there is for
-// those who conduct the meeting and for the person's own branch; who is excused
-// or not counted, for the own branch alone.
+// those who conduct the meeting and for the person's own branch; who is excused,
+// absent or not counted, for the own branch alone.
 func (all sides) mayRecord(actor *model.Actor, branchID uint64, present bool) error {
 	own, runs := actor.Conducts(all.of(branchID).line), actor.Conducts(all[0].line)
 	switch {

@@ -332,16 +332,12 @@ func (s *Meetings) Exempt(ctx context.Context, actor *model.Actor, id uint64, in
 		if err := auditBy(tx, now, actor, "exempt", "activity", id, "ok", map[string]any{"member_id": in.MemberID}); err != nil {
 			return nil, err
 		}
-		p, err := all.partOf(actor, 0)
-		if err != nil {
-			return nil, err
-		}
 		seats, err := seatsAt(tx, a)
 		if err != nil {
 			return nil, err
 		}
-		t := tally(a, all.pick(p, seats))
-		return &t, nil
+		t, err := all.tally(actor, a, seats)
+		return &t, err
 	})
 	if err == nil {
 		s.boards.changed(ctx, id)

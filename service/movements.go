@@ -190,7 +190,8 @@ type MovementInput struct {
 }
 
 // Record notes that somebody leaves or comes back, as the secretary sees it. It
-// counts exactly as much as a scan.
+// counts exactly as much as a scan. At a joint meeting those who conduct it note
+// anybody, and those of another branch their own people.
 func (s *Movements) Record(ctx context.Context, actor *model.Actor, id uint64, in MovementInput) (*Moved, error) {
 	now := s.now()
 	once, err := onceOf(in.Nonce, []any{in.MemberID, in.Direction, in.Reason})
@@ -198,11 +199,15 @@ func (s *Movements) Record(ctx context.Context, actor *model.Actor, id uint64, i
 		return nil, err
 	}
 	out, err := inTx(ctx, s.db, func(tx *gorm.DB) (*Moved, error) {
-		if _, _, err := conducted(tx, actor, id); err != nil {
+		_, all, err := holdJointly(tx, actor, id)
+		if err != nil {
 			return nil, err
 		}
 		a, own, err := holdMoves(tx, id, in.MemberID, model.ErrActivityNotFound)
 		if err != nil {
+			return nil, err
+		}
+		if err := all.mayRecord(actor, branchIn(own), true); err != nil {
 			return nil, err
 		}
 		if again, err := s.again(tx, a, own, once, in.Direction); again != nil || err != nil {

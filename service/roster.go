@@ -230,11 +230,18 @@ func seatsOf(tx *gorm.DB, activityID uint64) ([]seat, error) {
 }
 
 // branch is the branch that the seat belongs to.
-func (s *seat) branch() uint64 {
-	if s.Entry != nil {
-		return s.Entry.BranchID
+func (s *seat) branch() uint64 { return branchIn(&s.Standing) }
+
+// branchIn is the branch that somebody is at a meeting for; 0 where neither the
+// roster nor a record has them.
+func branchIn(own *model.Standing) uint64 {
+	switch {
+	case own.Entry != nil:
+		return own.Entry.BranchID
+	case own.Recorded != nil:
+		return own.Recorded.BranchID
 	}
-	return s.Recorded.BranchID
+	return 0
 }
 
 func tally(a *model.Activity, seats []seat) model.Tally {
