@@ -135,14 +135,28 @@ func (s *Audit) stretch(db *gorm.DB, from, top uint64) (uint64, error) {
 	return to[0], nil
 }
 
-// SealNewest seals what was written just now, without a look at older entries.
+// SealNewest seals what was written just now, however much that is, without a
+// look at older entries: it goes back until it finds nothing without a seal.
 func (s *Audit) SealNewest(ctx context.Context) error {
 	db := s.db.WithContext(ctx)
 	var top uint64
 	if err := db.Model(&model.AuditEntry{}).Select("COALESCE(MAX(id), 0)").Scan(&top).Error; err != nil {
 		return fmt.Errorf("newest audit entry: %w", err)
 	}
-	_, err := s.sealRange(db, top-min(top, sealBatch), top)
+	from := top
+	for from > 0 {
+		before := from - min(from, sealBatch)
+		var left int64
+		err := db.Raw("SELECT COUNT(*) FROM audit_entries e LEFT JOIN audit_seals s ON s.entry_id = e.id WHERE e.id > ? AND e.id <= ? AND s.seq IS NULL", before, from).Scan(&left).Error
+		if err != nil {
+			return fmt.Errorf("entries without a seal: %w", err)
+		}
+		if left == 0 {
+			break
+		}
+		from = before
+	}
+	_, err := s.sealRange(db, from, top)
 	return err
 }
 

@@ -168,6 +168,19 @@ func TestM11_TheChainGoesOnAndNothingWaitsForEver(t *testing.T) {
 	}, still)
 }
 
+func TestM11_ACommandThatWritesMuchLeavesNothingWithoutASeal(t *testing.T) {
+	trial.EachStore(t, func(t *testing.T, w *trial.World) {
+		acts(t, w, 1201) // more than one look takes in
+		if err := w.Audit.SealNewest(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.Clock.Advance(time.Hour)
+		if r := verified(t, w, ""); r.Entries != 1201 || r.Waiting != 0 || len(r.Problems) != 0 {
+			t.Errorf("%d entries, %d waiting, problems %v", r.Entries, r.Waiting, r.Problems)
+		}
+	}, still)
+}
+
 func TestM11_AnEntryThatCommitsAfterLaterOnesIsSealedAllTheSame(t *testing.T) {
 	t.Parallel()
 	w := trial.New(t, trial.MySQL, still)
