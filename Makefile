@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 .PHONY: run test check lint format vuln secrets bench profile drill soak repeat fuzz mutation docs help
 
-run: ## 演示并启动：生成示例数据，当面开一次主题党日，然后继续服务（只需要 Go）
+run: ## 演示并启动：生成示例数据，当面开一次主题党日、一次支部党员大会，然后继续服务（只需要 Go）
 	@scripts/go.sh
 	@echo '正在编译（首次需要一两分钟）……'
 	@CGO_ENABLED=0 go run . demo $(ARGS)

@@ -15,7 +15,7 @@ import (
 	"dangri/service"
 )
 
-// playDemo serves an invented district and holds one 主题党日 in it before the
+// playDemo serves an invented district and holds its meetings before the
 // reader's eyes; then it goes on serving in real time, or ends. It fails when
 // any number is not what the story says.
 func playDemo(ctx context.Context, c *cli.Command) error {
@@ -39,8 +39,7 @@ func playDemo(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	defer a.close()
-	story := newStory(a, service.NewSample(1), c.Root().Writer, once)
-	story.Clock = hands
+	story := newStory(a, hands, service.NewSample(1), c.Root().Writer, once)
 	ready, ended := make(chan string, 1), make(chan error, 1)
 	go func() { ended <- a.serve(ctx, func(address string) { ready <- address }) }()
 	select {

@@ -38,7 +38,7 @@ func main() {
 func root() *cli.Command {
 	return &cli.Command{Name: "dangri", Usage: "党日：党支部组织生活的服务", Commands: append(append(append(adminCommands(), platformCommands()...), privacyCommands()...), []*cli.Command{
 		{Name: "serve", Usage: "提供服务", Action: serve},
-		{Name: "demo", Usage: "当面开一次主题党日，然后继续服务", Action: playDemo,
+		{Name: "demo", Usage: "当面开一次主题党日、一次支部党员大会，然后继续服务", Action: playDemo,
 			Flags: []cli.Flag{&cli.BoolFlag{Name: "once", Usage: "演示完就退出；有一个数字不对就算失败"}}},
 		{Name: "migrate", Usage: "把数据库升级到本程序的版本", Action: migrate,
 			Flags: []cli.Flag{&cli.StringFlag{Name: "grant-to", Usage: "随后给服务所用的 MySQL 账号授权：审计只能添加，不能改、不能删，也不能改表"}}},

@@ -15,8 +15,8 @@ import (
 )
 
 // newStory is the story as it can be told in an invented district.
-func newStory(a *app, sample *service.Sample, out io.Writer, once bool) *demo.Story {
-	s := &demo.Story{Teller: newTeller(out, once), Simulator: a.platform, Dir: a.settings.DataDir, Liaisons: map[string]demo.Person{},
+func newStory(a *app, hands *demo.Clock, sample *service.Sample, out io.Writer, once bool) *demo.Story {
+	s := &demo.Story{Teller: newTeller(out, once), Clock: hands, Simulator: a.platform, Dir: a.settings.DataDir, Liaisons: map[string]demo.Person{},
 		Day: clock().In(a.settings.Zone), Branch: demo.Branch{Name: sample.Branch}}
 	for _, row := range sample.Roster { // 姓名, 手机号, 党支部, 党小组, 党员类别, 领导班子成员, 职务
 		p := demo.Person{Name: row[0], Phone: row[1], Post: row[6], Votes: row[4] == model.MemberStatusNames[model.FullMember]}
@@ -47,6 +47,22 @@ func newStory(a *app, sample *service.Sample, out io.Writer, once bool) *demo.St
 	s.Appoint = func(ctx context.Context, communityID, memberID uint64) error {
 		_, err := a.services.Posts.Grant(ctx, model.Operator(), service.PostInput{MemberID: memberID, OrganisationID: communityID, Kind: model.CommunityLiaison})
 		return err
+	}
+	// What the audit has is sealed at the time at which it was written. Where
+	// that fails, verifying tells.
+	hands.Leaving = func() { _ = a.services.Audit.SealNewest(context.Background()) }
+	s.Verify = func(ctx context.Context) (entries int, wrong []string, err error) {
+		if err := a.services.Audit.SealNewest(ctx); err != nil {
+			return 0, nil, err
+		}
+		r, err := a.services.Audit.Verify(ctx, "")
+		if err != nil {
+			return 0, nil, err
+		}
+		for _, p := range r.Problems {
+			wrong = append(wrong, p.String())
+		}
+		return r.Entries, wrong, nil
 	}
 	return s
 }

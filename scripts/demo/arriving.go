@@ -40,7 +40,7 @@ func (s *Story) lookUp(ctx context.Context, who *phone) (*answer, error) {
 
 // came tells an arrival and counts it.
 func (s *Story) came(who *phone, text string, a *answer, claims ...Claim) {
-	s.want.came(who)
+	s.want.came(who.Person)
 	s.Did(text, append(claims, Is("回答", a.Code, "ok"))...)
 }
 
@@ -167,7 +167,7 @@ func (s *Story) crowd(ctx context.Context, people []*phone) error {
 			return err
 		}
 		for i, who := range some {
-			s.want.came(who)
+			s.want.came(who.Person)
 			for _, a := range answers[i] {
 				if a.Code != "ok" {
 					refused++
@@ -199,8 +199,13 @@ func (s *Story) excuse(ctx context.Context) error {
 	s.want.OnLeave++
 	s.want.Awaited--
 	s.Did(s.excused+" 打电话请病假，书记记上", Is("回答", a.Code, "ok"))
+	return s.exempt(ctx, roster[s.exempted].MemberID)
+}
+
+// exempt leaves the one who is bedridden out of the count.
+func (s *Story) exempt(ctx context.Context, memberID uint64) error {
 	out, err := must[tally](ctx, s, s.secretary, http.MethodPost, s.path("/exemptions"), map[string]any{
-		"member_id": roster[s.exempted].MemberID, "exemption": "bedridden", "reason": "支委会同意，长期卧床",
+		"member_id": memberID, "exemption": "bedridden", "reason": "支委会同意，长期卧床",
 	})
 	if err != nil {
 		return err

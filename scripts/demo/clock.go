@@ -8,7 +8,8 @@ import (
 // Clock is the time of a service in which a story is played: it stands still
 // where the story puts it. Let go, it is Real again.
 type Clock struct {
-	Real func() time.Time
+	Real    func() time.Time
+	Leaving func() // if any, is called before the time leaps
 
 	stopped atomic.Pointer[time.Time]
 }
@@ -22,7 +23,19 @@ func (c *Clock) Now() time.Time {
 }
 
 // Stop makes it be at until the next Stop or Go.
-func (c *Clock) Stop(at time.Time) { c.stopped.Store(&at) }
+func (c *Clock) Stop(at time.Time) {
+	c.leave()
+	c.stopped.Store(&at)
+}
 
 // Go lets the time run again.
-func (c *Clock) Go() { c.stopped.Store(nil) }
+func (c *Clock) Go() {
+	c.leave()
+	c.stopped.Store(nil)
+}
+
+func (c *Clock) leave() {
+	if c.Leaving != nil {
+		c.Leaving()
+	}
+}

@@ -7,9 +7,9 @@ import (
 
 // begin says what is about to be seen.
 func (s *Story) begin() {
-	s.print("\n%s\n\n", s.paint(bold, "党日：一个党支部的一次主题党日和一次固定服务日"))
+	s.print("\n%s\n\n", s.paint(bold, "党日：一个党支部的一次主题党日、一次固定服务日和一次支部党员大会"))
 	s.print("  服务与微信之间、手机与服务之间，每一步都是真实的请求；微信由本机的模拟器扮演，人名和号码都是生成的。\n")
-	s.print("  故事发生在今天，%s，从早上九点到下午散会，几天后又到社区服务；时钟由演示拨动。\n", s.Day.Format("2006年1月2日"))
+	s.print("  故事发生在今天，%s，从早上九点到下午散会，几天后到社区服务，过完这个季度再开支部党员大会；时钟由演示拨动。\n", s.Day.Format("2006年1月2日"))
 }
 
 // done says that all is well, if it is.

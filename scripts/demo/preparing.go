@@ -163,18 +163,23 @@ func (s *Story) upload(ctx context.Context) error {
 	return nil
 }
 
-// send uploads a roster of the branch as wx.uploadFile does.
+// send uploads a roster of the branch.
 func (s *Story) send(ctx context.Context, sheet string) (*answer, error) {
+	return s.attach(ctx, s.secretary, fmt.Sprintf("/v1/organisations/%d/roster-imports", s.branchID), "名册.csv", []byte(sheet))
+}
+
+// attach uploads a file as wx.uploadFile does.
+func (s *Story) attach(ctx context.Context, who *phone, path, name string, content []byte) (*answer, error) {
 	var b bytes.Buffer
 	form := multipart.NewWriter(&b)
-	file, err := form.CreateFormFile("file", "名册.csv")
+	file, err := form.CreateFormFile("file", name)
 	if err == nil {
-		_, err = file.Write([]byte(sheet))
+		_, err = file.Write(content)
 	}
 	if err := errors.Join(err, form.Close()); err != nil {
-		return nil, fmt.Errorf("write the roster: %w", err)
+		return nil, fmt.Errorf("write %s: %w", name, err)
 	}
-	return s.ask(ctx, s.secretary, http.MethodPost, fmt.Sprintf("/v1/organisations/%d/roster-imports", s.branchID), &b, "Content-Type", form.FormDataContentType())
+	return s.ask(ctx, who, http.MethodPost, path, &b, "Content-Type", form.FormDataContentType())
 }
 
 // publish is the secretary planning the meeting.
@@ -256,8 +261,10 @@ type (
 		Items []T `json:"items"`
 	}
 	activity struct {
-		ID     uint64 `json:"id"`
-		Status string `json:"status"`
+		ID          uint64 `json:"id"`
+		Status      string `json:"status"`
+		CheckOut    bool   `json:"check_out"`
+		StayMinutes int    `json:"stay_minutes"`
 	}
 	line struct {
 		ID         uint64 `json:"id"`        // in a branch's list

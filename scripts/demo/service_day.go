@@ -124,7 +124,7 @@ func (v *serving) need(ctx context.Context) error {
 		return err
 	}
 	v.Did(fmt.Sprintf("%s 的 %s 打开小程序；区里已任命为社区联络员", v.community.Name, v.liaison.Name), Is("绑定", a.Code, "ok"))
-	v.seated, v.waiting = v.guests[crowd:crowd+seats:crowd+seats], v.guests[crowd+seats:crowd+seats+inLine]
+	v.seated, v.waiting = slices.Clone(v.guests[crowd:crowd+seats]), v.guests[crowd+seats:crowd+seats+inLine]
 	v.signUps = map[string]uint64{}
 	everybody := append(slices.Concat(v.seated, v.waiting), v.secretary, v.stranger)
 	if err := each(everybody, func(_ int, who *phone) error { return v.signIn(ctx, who) }); err != nil {

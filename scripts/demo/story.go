@@ -1,11 +1,13 @@
-// Package demo plays one 主题党日 and one 固定服务日 before the reader's eyes: a
-// branch's members sign in, the secretary publishes, people arrive in disorder,
-// the meeting is closed and the sheet exported; then a community asks for help.
+// Package demo plays one 主题党日, one 固定服务日 and one 支部党员大会 before the
+// reader's eyes: a branch's members sign in, the secretary publishes, people
+// arrive in disorder, the meeting is closed and the sheet exported; then a
+// community asks for help; then the branch votes, on a day on which much goes
+// otherwise than planned.
 // Its one law: it is a guest. Everything goes over HTTP, to the service's API
 // and to the phones of the WeChat simulator, and every number that comes back
 // is held against what the story says. Handed in are only the clock and what
-// the operator does on the machine itself: the import of the district, and the
-// appointment of a liaison.
+// the operator does on the machine itself: the import of the district, the
+// appointment of a liaison, and the check of the audit.
 package demo
 
 import (
@@ -47,8 +49,10 @@ type Story struct {
 	Liaisons map[string]Person                                             // by community, who could be its liaison
 	Appoint  func(ctx context.Context, communityID, memberID uint64) error // makes somebody the liaison
 
+	Verify func(ctx context.Context) (entries int, wrong []string, err error) // checks the chain of the audit
+
 	Clock *Clock    // that of the service and of the simulator
-	Day   time.Time // when it happens, in the organisation's zone; the hours are the story's own
+	Day   time.Time // of the meeting that is told, in the organisation's zone; the hours are the story's own
 
 	client   http.Client
 	requests atomic.Int64
@@ -61,7 +65,8 @@ type Story struct {
 	activity  uint64
 	photo     string // a check-in code that somebody photographed
 	excused   string // who is on sick leave
-	exempted  string // who is left out of the count; one more forgets to come
+	exempted  string // who is left out of the count
+	forgetful string // who forgets to come
 	want      tally  // the meeting in numbers, as the story says
 }
 
@@ -96,7 +101,7 @@ func (s *Story) Play(ctx context.Context) error {
 	s.cast()
 	s.begin()
 	meeting := []func(context.Context) error{s.prepare, s.enrol, s.publish, s.reminding, s.opening, s.arriving, s.troubles, s.closing, s.sheet}
-	for _, chapter := range slices.Concat(meeting, (&serving{Story: s}).chapters(), []func(context.Context) error{s.comeBack}) {
+	for _, chapter := range slices.Concat(meeting, (&serving{Story: s}).chapters(), (&assembly{Story: s}).chapters(), []func(context.Context) error{s.comeBack}) {
 		if err := chapter(ctx); err != nil {
 			return err
 		}
@@ -109,7 +114,7 @@ func (s *Story) Play(ctx context.Context) error {
 // members, who have no vote yet: they come.
 func (s *Story) cast() {
 	n := len(s.Branch.Members) - 6
-	s.excused, s.exempted = s.Branch.Members[n].Name, s.Branch.Members[n+1].Name
+	s.excused, s.exempted, s.forgetful = s.Branch.Members[n].Name, s.Branch.Members[n+1].Name, s.Branch.Members[n+2].Name
 	s.comers = slices.Concat(s.Branch.Members[:n], s.Branch.Members[n+3:])
 	s.guests = make([]*phone, len(s.comers))
 }
