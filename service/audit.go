@@ -43,10 +43,11 @@ type sealMark struct {
 }
 
 const (
-	sealPeriod = time.Second
-	sealBatch  = 500
-	sealRange  = 100_000   // entries looked at in one query
-	sealWhole  = time.Hour // how often every entry is looked at, so that none is missed for ever
+	sealPeriod   = time.Second
+	sealPatience = 5 * time.Second // for the last time, while the service stops
+	sealBatch    = 500
+	sealRange    = 100_000   // entries looked at in one query
+	sealWhole    = time.Hour // how often every entry is looked at, so that none is missed for ever
 )
 
 // Refused notes that somebody asked for what is not theirs, and how that was
@@ -70,20 +71,30 @@ func (s *Audit) Refused(ctx context.Context, actor *model.Actor, operation, path
 // at once; after that one a minute.
 const refusalBurst = 5
 
-// keepSealing seals what was written until ctx ends. Any number of replicas do
-// so at once.
+// keepSealing seals what was written until ctx ends, and once more then: where no
+// other replica runs, nobody else does before it is late. Any number of replicas
+// do so at once.
 func (s *Audit) keepSealing(ctx context.Context) error {
 	tick := time.NewTicker(s.period)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), sealPatience)
+			defer cancel()
+			s.logged(last, s.SealNewest(last))
 			return nil
 		case <-tick.C:
 		}
-		if _, err := s.Seal(ctx); err != nil && ctx.Err() == nil && !StoreAway(err) {
-			s.log.ErrorContext(ctx, "seal the audit", "error", err)
+		if _, err := s.Seal(ctx); ctx.Err() == nil {
+			s.logged(ctx, err)
 		}
+	}
+}
+
+func (s *Audit) logged(ctx context.Context, err error) {
+	if err != nil && !StoreAway(err) {
+		s.log.ErrorContext(ctx, "seal the audit", "error", err)
 	}
 }
 

@@ -181,6 +181,25 @@ func TestM11_ACommandThatWritesMuchLeavesNothingWithoutASeal(t *testing.T) {
 	}, still)
 }
 
+func TestM11_WhatWasWrittenJustBeforeTheServiceStopsIsSealed(t *testing.T) {
+	trial.EachStore(t, func(t *testing.T, w *trial.World) {
+		s := service.New(w.Parts)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- s.Run(ctx) }()
+		acts(t, w, 3)
+		stop()
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		w.Clock.Advance(24 * time.Hour) // until somebody starts it again
+		sealAll(t, w)
+		if r := verified(t, w, ""); r.Entries != 3 || len(r.Problems) != 0 {
+			t.Errorf("%d entries, problems %v", r.Entries, r.Problems)
+		}
+	}, still)
+}
+
 func TestM11_AnEntryThatCommitsAfterLaterOnesIsSealedAllTheSame(t *testing.T) {
 	t.Parallel()
 	w := trial.New(t, trial.MySQL, still)
