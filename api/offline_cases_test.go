@@ -125,7 +125,9 @@ func TestA19_A20_AMalformedItemIsRefusedByItsPlaceKeptAndTakesNoOtherWithIt(t *t
 			}
 			items = append(items[:17], append([]any{c.item}, items[17:]...)...)
 			s.Clock.Advance(time.Minute)
-			send := func() *reply { return m.phone(m.secretary).post(m.path(m.id, "/offline-check-ins"), body{"items": items}) }
+			send := func() *reply {
+				return m.phone(m.secretary).post(m.path(m.id, "/offline-check-ins"), body{"items": items})
+			}
 			first := send()
 			got := as[service.OfflineAnswers](t, first)
 			if got.Accepted != 29 || got.Refused != 1 || len(got.Items) != 30 {
