@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -338,6 +339,243 @@ func TestBothSidesCorrect_Control_WithoutLockAndKeyTwoRowsHold(t *testing.T) {
 			}
 		}
 		t.Error("sixty rounds without lock and key and always one: this test cannot see the race")
+	}, skipLocks)
+}
+
+// partnersBranch is the query that names the partner's side, hostsBranch the host's.
+func (j *jointMeeting) partnersBranch() string { return "?branch_id=" + jsonText(j.partner.branch.ID) }
+func (j *jointMeeting) hostsBranch() string    { return "?branch_id=" + jsonText(j.branch.ID) }
+
+func TestEachBranchAttachesItsOwnPaperSheetAndRecordsItsOwnPeopleFromIt(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		j := s.aJointMeeting(3, 3)
+		partner := j.asPartner()
+		host, own := j.phone(j.secretary), j.phone(partner.secretary)
+		want(t, j.attach(own, model.PaperSheetPhoto, pictureOf(t, 1)), 403, "not_conductor")
+		want(t, own.get(j.path(j.id, "/photos")), 403, "not_conductor")
+		want(t, partner.paper(body{"photo_id": 1, "member_ids": ids(partner.members...), "nonce": nonce()}), 403, "not_conductor")
+		want(t, j.answer(true), 200, "ok")
+
+		hosts, partners := j.paperPhoto(), partner.paperPhoto() // the very same picture
+		if hosts == partners || partners != partner.paperPhoto() {
+			t.Errorf("the host's sheet is photo %d, the partner's %d and %d", hosts, partners, partner.paperPhoto())
+		}
+		scene := as[service.PhotoView](t, j.attach(host, model.ScenePhoto, pictureOf(t, 2))).ID
+		listed := func(p *phone) (all []uint64) {
+			for _, v := range as[service.PhotoList](t, p.get(j.path(j.id, "/photos"))).Items {
+				all = append(all, v.ID)
+			}
+			return all
+		}
+		if a, b := listed(host), listed(own); !slices.Equal(a, []uint64{hosts, scene}) || !slices.Equal(b, []uint64{partners, scene}) {
+			t.Errorf("the host is shown %v, the partner %v", a, b)
+		}
+		read := func(p *phone, id uint64) *reply { return p.get(j.path(j.id, fmt.Sprint("/photos/", id))) }
+		want(t, read(own, partners), 200, "ok")
+		want(t, read(own, scene), 200, "ok")
+		sameBytes(t, read(own, hosts), read(own, 999999))
+		sameBytes(t, read(host, partners), read(host, 999999))
+		want(t, read(j.phone(partner.members[0]), partners), 403, "not_conductor")
+
+		in := body{"photo_id": partners, "member_ids": append(ids(partner.members[0], j.members[0], j.members[1]), 999999), "nonce": nonce()}
+		want(t, j.tick(j.members[1], model.Present), 200, "ok") // and the partner is not told so
+		want(t, partner.paper(in.with("photo_id", hosts)), 404, "photo_not_found")
+		report := as[service.PaperSheetReport](t, partner.paper(in))
+		if len(report.Recorded) != 1 || report.Recorded[0].MemberID != partner.members[0].ID || len(report.Already) != 0 || len(report.Refused) != 3 ||
+			report.Refused[0].Code != "not_on_roster" || report.Refused[1].Reason != report.Refused[2].Reason || report.Tally.Expected != 4 || report.Tally.Present != 1 {
+			t.Errorf("the partner is told %+v", report)
+		}
+		if again := as[service.PaperSheetReport](t, partner.paper(in)); fmt.Sprint(again) != fmt.Sprint(report) {
+			t.Errorf("the retry got %+v", again)
+		}
+		if n := j.rows(j.members[0]); n != 0 {
+			t.Errorf("the partner's sheet left %d rows of the host's", n)
+		}
+		// Somebody of the partner's may have signed on the host's paper.
+		report = as[service.PaperSheetReport](t, j.paper(body{"photo_id": hosts, "member_ids": ids(j.members[0], partner.members[1]), "nonce": nonce()}))
+		if len(report.Recorded) != 2 || report.Tally.Expected != 8 || report.Tally.Present != 4 {
+			t.Errorf("the host is told %+v", report)
+		}
+		if row := j.row(partner.members[1]); row.BranchID != j.partner.branch.ID {
+			t.Errorf("the row %+v", row)
+		}
+	})
+}
+
+func TestEachBranchOfAJointMeetingKeepsItsOwnMinutesAndVotes(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		j := s.aJointMeeting(3, 2)
+		superior := s.Member(s.Branch("工委机关支部"), "督导员")
+		s.Post(superior, s.Agencies(), model.Supervisor)
+		partner := j.asPartner()
+		host, own, above := j.phone(j.secretary), j.phone(partner.secretary), j.phone(superior)
+		minutes, votes := j.path(j.id, "/minutes"), j.path(j.id, "/votes")
+		vote := body{"subject": "结对计划", "kind": "resolution", "nonce": nonce()}
+		want(t, own.put(minutes, partner.minutes(0, "还没有答复")), 403, "not_conductor")
+		want(t, own.post(votes, vote), 403, "not_conductor")
+		want(t, j.answer(true), 200, "ok")
+		j.scans(j.members[0], partner.members[0], partner.secretary)
+		j.begins()
+
+		// Minutes: written, signed and read by each side for itself.
+		h := as[service.MinutesView](t, host.put(minutes, j.minutes(0, "主办支部的记录")))
+		p := as[service.MinutesView](t, own.put(minutes, partner.minutes(0, "伙伴支部的记录")))
+		if h.Version != 1 || h.BranchID != 0 || p.Version != 1 || p.BranchID != j.partner.branch.ID || p.Host != "钱书记" {
+			t.Errorf("written: %+v and %+v", h, p)
+		}
+		want(t, own.put(minutes, partner.minutes(0, "另一稿")), 409, "changed_meantime")
+		want(t, own.put(minutes, partner.minutes(1, "外人主持").with("host_id", j.members[1].ID)), 409, "not_at_meeting") // expected by the host, not there
+		want(t, own.put(minutes, partner.minutes(1, "主办的人主持").with("host_id", j.members[0].ID)), 200, "ok")
+		want(t, own.post(minutes+"/signature"+j.hostsBranch(), body{"version": 1}), 403, "not_conductor")
+		want(t, host.post(minutes+"/signature"+j.partnersBranch(), body{"version": 2}), 403, "not_conductor")
+		if signed := as[service.MinutesView](t, own.post(minutes+"/signature", body{"version": 2})); signed.SignedBy != "钱书记" {
+			t.Errorf("signed: %+v", signed)
+		}
+		says := func(p *phone, query string) string { return as[service.MinutesView](t, p.get(minutes+query)).Content }
+		if a, b := says(host, ""), says(own, ""); a != "主办支部的记录" || b != "主办的人主持" {
+			t.Errorf("the host reads %q, the partner %q", a, b)
+		}
+		if a, b := says(above, ""), says(above, j.partnersBranch()); a != "主办支部的记录" || b != "主办的人主持" {
+			t.Errorf("from above one reads %q and %q", a, b)
+		}
+		if says(j.phone(partner.members[1]), "") != "主办的人主持" {
+			t.Error("the partner's member does not read what the own secretary signed")
+		}
+		want(t, j.phone(j.members[0]).get(minutes), 404, "minutes_not_found") // not signed by the host
+		for path, r := range map[string]*phone{j.hostsBranch(): own, j.partnersBranch(): host} {
+			for _, file := range []string{"/minutes", "/minutes.html", "/votes", "/pack.zip"} {
+				want(t, r.get(j.path(j.id, file+path)), 403, "not_conductor")
+			}
+		}
+		want(t, j.phone(partner.members[0]).get(minutes+j.hostsBranch()), 403, "not_conductor")
+		want(t, host.get(minutes+"?branch_id=999999"), 404, "not_joint")
+
+		// Votes: each among its own members, with its own quorum.
+		a := as[service.VoteView](t, host.post(votes, vote.with("yes", 1)))
+		b := as[service.VoteView](t, own.post(votes, vote.with("yes", 2))) // with the same nonce
+		if a.ID == b.ID || a.Expected != 4 || a.Present != 1 || a.Valid || b.Expected != 3 || b.Present != 2 || !b.Passed {
+			t.Errorf("the host decided %+v, the partner %+v", a, b)
+		}
+		want(t, own.post(votes, vote.with("nonce", nonce(), "yes", 3)), 409, "vote_numbers")
+		election := body{"subject": "选举", "kind": "election", "secret": true, "seats": 1, "candidates": []body{{"member_id": j.members[0].ID, "yes": 1}}}
+		want(t, own.post(votes, election.with("nonce", nonce())), 409, "vote_candidate")
+		annul := func(p *phone, id uint64) *reply {
+			return p.post(fmt.Sprint(votes, "/", id, "/annulment"), body{"reason": "票数填错"})
+		}
+		sameBytes(t, annul(host, b.ID), annul(host, 999999))
+		sameBytes(t, annul(own, a.ID), annul(own, 999999))
+		listed := func(p *phone, query string) (all []uint64) {
+			for _, v := range as[service.VoteList](t, p.get(votes+query)).Items {
+				all = append(all, v.ID)
+			}
+			return all
+		}
+		for _, c := range []struct {
+			p     *phone
+			query string
+			id    uint64
+		}{{host, "", a.ID}, {own, "", b.ID}, {above, "", a.ID}, {above, j.partnersBranch(), b.ID}, {j.phone(partner.members[1]), "", b.ID}, {j.phone(j.members[1]), "", a.ID}} {
+			if got := listed(c.p, c.query); !slices.Equal(got, []uint64{c.id}) {
+				t.Errorf("listed %v, want %d", got, c.id)
+			}
+		}
+		want(t, annul(own, b.ID), 200, "ok")
+
+		// Papers: each with the own list, count, minutes and paper sheet.
+		j.paperPhoto()
+		partner.paperPhoto()
+		want(t, j.attach(own, model.ScenePhoto, pictureOf(t, 4)), 200, "ok")
+		for r, c := range map[*phone]struct{ has, hasNot []string }{
+			host: {[]string{"第一党支部", "联办：第二党支部", "应到 4 实到 1", j.members[2].Name, "主办支部的记录", "结对计划"}, []string{partner.members[1].Name, "主办的人主持"}},
+			own:  {[]string{"第二党支部", "联办：第一党支部", "应到 3 实到 2", partner.members[1].Name, "主办的人主持", "钱书记 2026年"}, []string{j.members[2].Name, "主办支部的记录", "结对计划"}},
+		} {
+			page := r.get(j.path(j.id, "/minutes.html"))
+			parts := unpacked(t, r.get(j.path(j.id, "/pack.zip?paper_sheet=true")))
+			for what, text := range map[string]string{"the page": string(page.Body), "the pack": parts["会议记录.txt"]} {
+				for _, part := range c.has {
+					if !strings.Contains(text, part) {
+						t.Errorf("%s lacks %q: %s", what, part, text)
+					}
+				}
+				for _, part := range c.hasNot {
+					if strings.Contains(text, part) {
+						t.Errorf("%s has %q: %s", what, part, text)
+					}
+				}
+			}
+			if parts["纸质签到表-1.jpg"] == "" || parts["纸质签到表-2.jpg"] != "" || parts["现场照片-1.jpg"] == "" {
+				t.Errorf("the pack: %s", parts["说明.txt"])
+			}
+		}
+	})
+}
+
+// writeMinutesAtOnce lets four of each side write the first version at once on
+// two replicas, and returns how many were accepted on each side.
+func (j *jointMeeting) writeMinutesAtOnce(other *stage) (accepted [2]int) {
+	j.t.Helper()
+	partner := j.asPartner()
+	var mu sync.Mutex
+	trial.Race(8, func(i int) {
+		m := []*meeting{j.meeting, partner}[i%2]
+		if i%4 > 1 {
+			m = m.on(other)
+		}
+		r := m.phone(m.secretary).put(m.path(m.id, "/minutes"), m.minutes(0, fmt.Sprint("第", i, "稿")))
+		mu.Lock()
+		defer mu.Unlock()
+		switch r.code() {
+		case "ok":
+			accepted[i%2]++
+		case "changed_meantime":
+		default:
+			j.t.Errorf("got %d %s", r.Status, r.Body)
+		}
+	})
+	return accepted
+}
+
+func TestBothSidesWriteMinutesAtOnceAndOneOfEachIsAccepted(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		j := s.aJointMeeting(1, 1)
+		want(t, j.answer(true), 200, "ok")
+		other := s.replica()
+		j.phone(j.secretary)
+		j.phone(j.partner.secretary)
+		j.begins()
+		for round := range 4 {
+			if err := s.DB.Exec("DELETE FROM minutes").Error; err != nil {
+				t.Fatal(err)
+			}
+			if n := j.writeMinutesAtOnce(other); n != [2]int{1, 1} {
+				t.Errorf("round %d: %v were accepted", round, n)
+			}
+		}
+	})
+}
+
+func TestBothSidesWriteMinutes_Control_WithoutLockAndKeyTwoOfOneSideAreAccepted(t *testing.T) {
+	onServer(t, func(t *testing.T, s *stage) {
+		j := s.aJointMeeting(1, 1)
+		want(t, j.answer(true), 200, "ok")
+		other := s.replica()
+		j.phone(j.secretary)
+		j.phone(j.partner.secretary)
+		j.begins()
+		if err := s.DB.Exec("ALTER TABLE minutes DROP FOREIGN KEY minutes_to_activity").Error; err != nil { // it stands on the key
+			t.Fatal(err)
+		}
+		s.dropIndex("minutes", "minutes_version")
+		for round := range 40 {
+			if n := j.writeMinutesAtOnce(other); n[0] > 1 || n[1] > 1 {
+				t.Logf("seen in round %d", round)
+				return
+			}
+			if err := s.DB.Exec("DELETE FROM minutes").Error; err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Error("forty rounds without lock and key and never two of one side: this test cannot see the race")
 	}, skipLocks)
 }
 

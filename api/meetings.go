@@ -65,6 +65,12 @@ type OfPart struct {
 	BranchID uint64 `query:"branch_id" minimum:"1" maximum:"9007199254740991" doc:"联办活动中的一个支部；不给就是本人看得到的全部"`
 }
 
+// OfSide is the path of what each branch of a joint meeting keeps for itself.
+type OfSide struct {
+	OfActivity
+	BranchID uint64 `query:"branch_id" minimum:"1" maximum:"9007199254740991" doc:"联办活动中的一个支部；不给就是本人所在的一方，两方都管的为主办方"`
+}
+
 type rosterRequest struct {
 	OfPart
 	Cursor string `query:"cursor" maxLength:"64" doc:"上一页的 next"`

@@ -27,18 +27,18 @@ var minutesTemplate = template.Must(template.New("minutes").Parse(minutesSource)
 
 func minutesPage(s *service.Services) useCase[showMinutesRequest, []byte] {
 	return func(ctx context.Context, actor *model.Actor, r *showMinutesRequest) ([]byte, error) {
-		return drawn(minutesTemplate)(s.Papers.Minutes(ctx, actor, r.ActivityID, r.Version))
+		return drawn(minutesTemplate)(s.Papers.Minutes(ctx, actor, r.ActivityID, r.BranchID, r.Version))
 	}
 }
 
 type packRequest struct {
-	OfActivity
+	OfSide
 	PaperSheet bool `query:"paper_sheet" doc:"连同纸质签到表的照片；上面有签名，不给就不附"`
 }
 
 func meetingPack(s *service.Services) useCase[packRequest, []byte] {
 	return func(ctx context.Context, actor *model.Actor, r *packRequest) ([]byte, error) {
-		return s.Papers.Pack(ctx, actor, r.ActivityID, r.PaperSheet)
+		return s.Papers.Pack(ctx, actor, r.ActivityID, r.BranchID, r.PaperSheet)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 type attachPhotoRequest struct {
-	OfActivity
+	OfSide
 	Purpose model.PhotoPurpose `query:"purpose" required:"true" enum:"paper_sheet,scene" doc:"paper_sheet 纸质签到表，scene 会场"`
 	RawBody huma.MultipartFormFiles[struct {
 		File huma.FormFile `form:"file" required:"true" doc:"JPEG 或 PNG，不超过 10 MB；拍摄地点等信息不会保留"`
@@ -19,7 +19,7 @@ type attachPhotoRequest struct {
 
 func attachPhoto(s *service.Services) useCase[attachPhotoRequest, *service.PhotoView] {
 	return func(ctx context.Context, actor *model.Actor, r *attachPhotoRequest) (*service.PhotoView, error) {
-		return s.Photos.Attach(ctx, actor, r.ActivityID, r.Purpose, r.RawBody.Data().File)
+		return s.Photos.Attach(ctx, actor, r.ActivityID, r.BranchID, r.Purpose, r.RawBody.Data().File)
 	}
 }
 

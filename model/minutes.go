@@ -17,6 +17,7 @@ var (
 type Minutes struct {
 	ID         uint64
 	ActivityID uint64
+	PartnerID  uint64 // the branch that joined the meeting and whose minutes they are; 0: the host's
 	Version    int
 	HostID     uint64
 	RecorderID uint64

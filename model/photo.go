@@ -8,11 +8,11 @@ var (
 	ErrPhotoType     = &Error{Kind: Invalid, Code: "photo_type", Message: "只收 JPEG 或 PNG 照片，请换一张"}
 	ErrPhotoTooLarge = &Error{Kind: Invalid, Code: "photo_too_large", Message: "照片太大：不能超过 10 MB，也不能超过四千万像素，请用手机相机重拍或缩小后再传"}
 	ErrPhotoBroken   = &Error{Kind: Invalid, Code: "photo_broken", Message: "照片不完整，打不开，请重新选择或重拍"}
-	ErrPhotoCount    = &Error{Kind: Conflict, Code: "photo_count", Message: "一场会议最多存 60 张照片"}
+	ErrPhotoCount    = &Error{Kind: Conflict, Code: "photo_count", Message: "一场会议每个支部最多存 60 张照片"}
 	ErrNotPaperPhoto = &Error{Kind: Conflict, Code: "not_paper_photo", Message: "请先上传纸质签到表的照片，再按照片登记"}
 )
 
-// MaxPhotos is how many photos one activity keeps.
+// MaxPhotos is how many photos of one activity each branch keeps.
 const MaxPhotos = 60
 
 // PhotoPurpose is what a photo shows.
@@ -29,6 +29,7 @@ const (
 type Photo struct {
 	ID         uint64
 	ActivityID uint64
+	PartnerID  uint64 // the branch that joined the meeting and attached it; 0: the host
 	Purpose    PhotoPurpose
 	Digest     string
 	Width      int

@@ -48,6 +48,7 @@ func (b Ballots) Cast() int { return b.Yes + b.No + b.Abstain }
 type Vote struct {
 	ID          uint64
 	ActivityID  uint64
+	PartnerID   uint64 // the branch that joined the meeting and voted for itself; 0: the host
 	Subject     string
 	Kind        VoteKind
 	Secret      bool

@@ -386,6 +386,44 @@ func (all sides) partOf(actor *model.Actor, branchID uint64) (part, error) {
 	return p, nil
 }
 
+// first is the first of the sides, the host's before the others, in which the
+// actor may do what is asked; with a branch given that branch's side alone.
+func (all sides) first(branchID uint64, may func(model.Line) bool) (side, error) {
+	refusal := model.ErrNotJoint
+	for _, s := range all {
+		if branchID != 0 && !s.isOf(branchID) {
+			continue
+		}
+		if may(s.line) {
+			return s, nil
+		}
+		refusal = model.ErrNotConductor
+	}
+	return side{}, refusal
+}
+
+// isOf says whether the side is the branch's, or that of the organisation itself.
+func (s side) isOf(branchID uint64) bool {
+	if s.partner != 0 {
+		return s.partner == branchID
+	}
+	return branchID == s.line[0].ID || branchID == s.line.BranchID()
+}
+
+// read is the side whose minutes and votes somebody reads: of those that they
+// oversee all of it, as somebody on the roster what is for everybody there.
+func (all sides) read(actor *model.Actor, own *model.Standing, branchID uint64) (at side, whole bool, err error) {
+	if at, err = all.first(branchID, actor.Oversees); err == nil {
+		return at, true, nil
+	}
+	if own.Entry != nil {
+		if at = all.of(own.Entry.BranchID); branchID == 0 || at.isOf(branchID) {
+			return at, false, nil
+		}
+	}
+	return side{}, false, err
+}
+
 // pick is the seats of the part.
 func (all sides) pick(p part, seats []seat) []seat {
 	if p.side == nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // Minutes is the 会议记录 of meetings: written in versions, signed by the
-// secretary.
+// secretary. Of a joint meeting each branch keeps its own.
 type Minutes struct {
 	db  *gorm.DB
 	now func() time.Time
@@ -41,6 +41,7 @@ type MinutesVersion struct {
 // reader may ask for.
 type MinutesView struct {
 	ActivityID uint64 `json:"activity_id"`
+	BranchID   uint64 `json:"branch_id,omitempty" doc:"联办的支部；主办的会议记录没有"`
 	MinutesVersion
 	HostID     uint64           `json:"host_id"`
 	Host       string           `json:"host"`
@@ -55,13 +56,17 @@ type MinutesView struct {
 // Record writes the next version of a meeting's minutes, from its start on and
 // after its closing too. Of two writers who saw the same version one is
 // refused with the version that came in between. Writing the same again is
-// answered as the first time.
-func (s *Minutes) Record(ctx context.Context, actor *model.Actor, activityID uint64, in MinutesInput) (*MinutesView, error) {
+// answered as the first time. Of a joint meeting each branch writes its own.
+func (s *Minutes) Record(ctx context.Context, actor *model.Actor, activityID, branchID uint64, in MinutesInput) (*MinutesView, error) {
 	now := s.now()
 	next := &model.Minutes{ActivityID: activityID, Version: in.Version + 1, HostID: in.HostID, RecorderID: in.RecorderID,
 		Agenda: cleanText(in.Agenda), Content: cleanText(in.Content), Decisions: cleanText(in.Decisions), WrittenBy: actor.MemberID, WrittenAt: now}
 	view, err := inTx(ctx, s.db, func(tx *gorm.DB) (*MinutesView, error) {
-		a, err := holdConducted(tx, actor, activityID)
+		a, joint, err := holdJointly(tx, actor, activityID)
+		if err != nil {
+			return nil, err
+		}
+		at, err := joint.first(branchID, actor.Conducts)
 		if err != nil {
 			return nil, err
 		}
@@ -71,7 +76,7 @@ func (s *Minutes) Record(ctx context.Context, actor *model.Actor, activityID uin
 		if next.Agenda == "" || next.Content == "" && next.Decisions == "" {
 			return nil, model.ErrMinutesAddNoText
 		}
-		all, err := versionsOf(tx, activityID)
+		all, err := versionsOf(tx, activityID, at)
 		if err != nil {
 			return nil, err
 		}
@@ -82,11 +87,12 @@ func (s *Minutes) Record(ctx context.Context, actor *model.Actor, activityID uin
 			return nil, model.ErrChangedMeantime.With("version", newest)
 		}
 		for _, id := range []uint64{in.HostID, in.RecorderID} {
-			if err := atMeeting(tx, activityID, id); err != nil {
+			if err := atMeeting(tx, joint, at, activityID, id); err != nil {
 				return nil, err
 			}
 		}
 		row := *next // the transaction may be tried again
+		row.PartnerID = at.partner
 		if err := tx.Create(&row).Error; err != nil {
 			return nil, fmt.Errorf("write minutes of activity %d: %w", activityID, err)
 		}
@@ -98,13 +104,14 @@ func (s *Minutes) Record(ctx context.Context, actor *model.Actor, activityID uin
 	return view, taken(err, model.ErrChangedMeantime)
 }
 
-// atMeeting refuses who is neither on the roster nor came as a guest.
-func atMeeting(tx *gorm.DB, activityID, memberID uint64) error {
+// atMeeting refuses who is neither on the side's roster nor came to the meeting.
+func atMeeting(tx *gorm.DB, all sides, at side, activityID, memberID uint64) error {
 	own, err := standingOf(tx, activityID, memberID)
 	if err != nil {
 		return err
 	}
-	if own.Entry == nil && own.Status() != model.Present {
+	on := own.Entry != nil && all.of(own.Entry.BranchID).partner == at.partner
+	if !on && own.Status() != model.Present {
 		return model.ErrNotAtMeeting.With("member_id", memberID)
 	}
 	return nil
@@ -112,21 +119,19 @@ func atMeeting(tx *gorm.DB, activityID, memberID uint64) error {
 
 // Show is a version of the minutes: for those who oversee the organisation any,
 // the newest unless asked otherwise; for those on the meeting's roster what the
-// secretary has signed.
-func (s *Minutes) Show(ctx context.Context, actor *model.Actor, activityID uint64, version int) (*MinutesView, error) {
+// secretary has signed. Of a joint meeting it is one branch's: the own, or the one
+// that is asked for.
+func (s *Minutes) Show(ctx context.Context, actor *model.Actor, activityID, branchID uint64, version int) (*MinutesView, error) {
 	db := s.db.WithContext(ctx)
-	_, line, own, err := seen(db, actor, activityID)
+	at, whole, err := readable(db, actor, activityID, branchID)
 	if err != nil {
 		return nil, err
 	}
-	if own.Entry == nil && !actor.Oversees(line) {
-		return nil, model.ErrNotConductor
-	}
-	all, err := versionsOf(db, activityID)
+	all, err := versionsOf(db, activityID, at)
 	if err != nil {
 		return nil, err
 	}
-	if !actor.Oversees(line) {
+	if !whole {
 		signed := all[:0]
 		for i := range all {
 			if all[i].SignedAt != nil {
@@ -141,6 +146,20 @@ func (s *Minutes) Show(ctx context.Context, actor *model.Actor, activityID uint6
 	return minutesView(db, all, version)
 }
 
+// readable is the side of an activity whose minutes and votes the actor reads,
+// and whether all of them.
+func readable(tx *gorm.DB, actor *model.Actor, activityID, branchID uint64) (side, bool, error) {
+	a, line, own, err := seen(tx, actor, activityID)
+	if err != nil {
+		return side{}, false, err
+	}
+	all, err := sidesOf(tx, a, line)
+	if err != nil {
+		return side{}, false, err
+	}
+	return all.read(actor, own, branchID)
+}
+
 // SignInput names the version that is signed.
 type SignInput struct {
 	Version int `json:"version" minimum:"1" maximum:"100000" doc:"看过的版本，应当是最新的"`
@@ -149,17 +168,18 @@ type SignInput struct {
 // Sign puts the secretary's name under the newest version, and refuses an older
 // one. A later edit needs a new signature; the signed version stays as it is.
 // Signing again changes nothing.
-func (s *Minutes) Sign(ctx context.Context, actor *model.Actor, activityID uint64, in SignInput) (*MinutesView, error) {
+func (s *Minutes) Sign(ctx context.Context, actor *model.Actor, activityID, branchID uint64, in SignInput) (*MinutesView, error) {
 	now := s.now()
 	return inTx(ctx, s.db, func(tx *gorm.DB) (*MinutesView, error) {
-		if err := signs(tx, actor, activityID); err != nil {
+		at, err := signs(tx, actor, activityID, branchID)
+		if err != nil {
 			return nil, err
 		}
 		// What is written waits for the row as well, so the newest stays the newest.
 		if _, err := lock[model.Activity](tx, activityID, model.ErrActivityNotFound); err != nil {
 			return nil, err
 		}
-		all, err := versionsOf(tx, activityID)
+		all, err := versionsOf(tx, activityID, at)
 		if err != nil {
 			return nil, err
 		}
@@ -184,24 +204,28 @@ func (s *Minutes) Sign(ctx context.Context, actor *model.Actor, activityID uint6
 	})
 }
 
-func signs(tx *gorm.DB, actor *model.Actor, activityID uint64) error {
-	_, line, _, err := seen(tx, actor, activityID)
-	switch {
-	case err != nil:
-		return err
-	case !actor.Signs(line) && (actor.Conducts(line) || actor.Oversees(line)):
-		return model.ErrNotSecretary
-	case !actor.Signs(line):
-		return model.ErrNotConductor
+// signs is the side whose minutes the actor signs.
+func signs(tx *gorm.DB, actor *model.Actor, activityID, branchID uint64) (side, error) {
+	_, all, err := jointly(tx, actor, activityID)
+	if err != nil {
+		return side{}, err
 	}
-	return nil
+	at, err := all.first(branchID, actor.Signs)
+	if err == nil {
+		return at, nil
+	}
+	_, looks := all.first(branchID, func(l model.Line) bool { return actor.Conducts(l) || actor.Oversees(l) })
+	if looks == nil {
+		return side{}, model.ErrNotSecretary
+	}
+	return side{}, err
 }
 
-// versionsOf is every version of the minutes, the first one first: version n
+// versionsOf is every version of a side's minutes, the first one first: version n
 // is at n-1.
-func versionsOf(tx *gorm.DB, activityID uint64) ([]model.Minutes, error) {
+func versionsOf(tx *gorm.DB, activityID uint64, at side) ([]model.Minutes, error) {
 	var all []model.Minutes
-	if err := tx.Order("version").Find(&all, "activity_id = ?", activityID).Error; err != nil {
+	if err := tx.Order("version").Find(&all, "activity_id = ? AND partner_id = ?", activityID, at.partner).Error; err != nil {
 		return nil, fmt.Errorf("minutes of activity %d: %w", activityID, err)
 	}
 	return all, nil
@@ -229,7 +253,7 @@ func minutesView(tx *gorm.DB, all []model.Minutes, version int) (*MinutesView, e
 	line := func(m *model.Minutes) MinutesVersion {
 		return MinutesVersion{Version: m.Version, WrittenBy: names[m.WrittenBy], WrittenAt: m.WrittenAt, SignedBy: names[deref(m.SignedBy)], SignedAt: m.SignedAt}
 	}
-	view := &MinutesView{ActivityID: chosen.ActivityID, MinutesVersion: line(chosen), HostID: chosen.HostID, Host: names[chosen.HostID],
+	view := &MinutesView{ActivityID: chosen.ActivityID, BranchID: chosen.PartnerID, MinutesVersion: line(chosen), HostID: chosen.HostID, Host: names[chosen.HostID],
 		RecorderID: chosen.RecorderID, Recorder: names[chosen.RecorderID], Agenda: chosen.Agenda, Content: chosen.Content, Decisions: chosen.Decisions,
 		Versions: make([]MinutesVersion, 0, len(all))}
 	for i := len(all) - 1; i >= 0; i-- {

@@ -59,7 +59,8 @@ type PaperRefusal struct {
 // while check-in is open and, as a correction, after the closing, when the
 // absence on record is annulled and stays as the first entry. Who was there
 // already keeps the first record; who is not on the roster, and no guest of an
-// open meeting, is named with the reason. A retry answers with the first.
+// open meeting, is named with the reason. At a joint meeting those of another
+// branch record their own people. A retry answers with the first.
 func (s *PaperSheets) Record(ctx context.Context, actor *model.Actor, activityID uint64, in PaperSheetInput) (*PaperSheetReport, error) {
 	now := s.now()
 	once, err := onceOf(in.Nonce, in)
@@ -67,7 +68,7 @@ func (s *PaperSheets) Record(ctx context.Context, actor *model.Actor, activityID
 		return nil, err
 	}
 	report, err := inTx(ctx, s.db, func(tx *gorm.DB) (*PaperSheetReport, error) {
-		a, err := holdConducted(tx, actor, activityID)
+		a, all, err := holdJointly(tx, actor, activityID)
 		if err != nil {
 			return nil, err
 		}
@@ -83,12 +84,12 @@ func (s *PaperSheets) Record(ctx context.Context, actor *model.Actor, activityID
 			if _, err := first[0].Replays(once); err != nil {
 				return nil, err
 			}
-			return s.report(tx, a, in, at)
+			return s.report(tx, actor, a, all, in, at)
 		}
 		if err := mayAttach(a, now); err != nil {
 			return nil, err
 		}
-		photo, err := photoOf(tx, activityID, in.PhotoID)
+		photo, err := photoOf(tx, all, actor, activityID, in.PhotoID)
 		if err != nil {
 			return nil, err
 		}
@@ -99,10 +100,10 @@ func (s *PaperSheets) Record(ctx context.Context, actor *model.Actor, activityID
 		if err := tx.Create(row).Error; err != nil {
 			return nil, fmt.Errorf("record paper sheet of activity %d: %w", activityID, err)
 		}
-		if err := s.enter(tx, actor, a, in, at, once, now); err != nil {
+		if err := s.enter(tx, actor, a, all, in, at, once, now); err != nil {
 			return nil, err
 		}
-		report, err := s.report(tx, a, in, at)
+		report, err := s.report(tx, actor, a, all, in, at)
 		if err != nil {
 			return nil, err
 		}
@@ -138,12 +139,12 @@ func (s *PaperSheets) arrival(a *model.Activity, in PaperSheetInput, now time.Ti
 
 // enter writes the rows: where nothing is on record an insert that leaves a
 // quicker scan alone, where an absence or a leave is, a correction.
-func (s *PaperSheets) enter(tx *gorm.DB, actor *model.Actor, a *model.Activity, in PaperSheetInput, at time.Time, once model.Once, now time.Time) error {
+func (s *PaperSheets) enter(tx *gorm.DB, actor *model.Actor, a *model.Activity, all sides, in PaperSheetInput, at time.Time, once model.Once, now time.Time) error {
 	seats, err := seatsOf(tx, a.ID)
 	if err != nil {
 		return err
 	}
-	people := byMember(seats)
+	people := byMember(all.own(actor, seats))
 	ids := slices.Clone(in.MemberIDs)
 	slices.Sort(ids) // the order in which arrivals are written, so that the two do not deadlock
 	day := a.CheckInDay(at, s.settings.Zone)
@@ -158,7 +159,7 @@ func (s *PaperSheets) enter(tx *gorm.DB, actor *model.Actor, a *model.Activity, 
 			if err != nil {
 				return err
 			}
-			if !a.OpenToGuests || !actor.Oversees(line) {
+			if !a.OpenToGuests || !actor.Oversees(line) || all.mayRecord(actor, line.BranchID(), true) != nil {
 				continue
 			}
 		}
@@ -183,6 +184,11 @@ func (s *PaperSheets) enter(tx *gorm.DB, actor *model.Actor, a *model.Activity, 
 	return nil
 }
 
+// own are the seats of those whose coming the actor may record.
+func (all sides) own(actor *model.Actor, seats []seat) []seat {
+	return slices.DeleteFunc(slices.Clone(seats), func(s seat) bool { return all.mayRecord(actor, s.branch(), true) != nil })
+}
+
 // byMember is the seats by whose they are.
 func byMember(seats []seat) map[uint64]*seat {
 	people := make(map[uint64]*seat, len(seats))
@@ -193,14 +199,18 @@ func byMember(seats []seat) map[uint64]*seat {
 }
 
 // report says of each name what is on record now.
-func (s *PaperSheets) report(tx *gorm.DB, a *model.Activity, in PaperSheetInput, at time.Time) (*PaperSheetReport, error) {
+func (s *PaperSheets) report(tx *gorm.DB, actor *model.Actor, a *model.Activity, all sides, in PaperSheetInput, at time.Time) (*PaperSheetReport, error) {
 	seats, err := seatsAt(tx, a)
 	if err != nil {
 		return nil, err
 	}
-	people := byMember(seats)
+	count, err := all.tally(actor, a, seats)
+	if err != nil {
+		return nil, err
+	}
+	people := byMember(all.own(actor, seats))
 	day := a.CheckInDay(at, s.settings.Zone)
-	out := &PaperSheetReport{PhotoID: in.PhotoID, Recorded: []PaperLine{}, Already: []PaperLine{}, Refused: []PaperRefusal{}, Tally: tally(a, seats)}
+	out := &PaperSheetReport{PhotoID: in.PhotoID, Recorded: []PaperLine{}, Already: []PaperLine{}, Refused: []PaperRefusal{}, Tally: count}
 	out.Sentence = out.Tally.Sentence()
 	said := map[uint64]bool{}
 	for _, id := range in.MemberIDs {

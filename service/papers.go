@@ -30,6 +30,7 @@ type Papers struct {
 // MinutesPaper is a 会议记录 as it is printed. Texts are ready to show.
 type MinutesPaper struct {
 	Organisation, Kind, Title, When, Place string
+	With                                   []string // who met with the organisation
 	Host, Recorder                         string
 	Sentence                               string
 	Missing                                []string // names with what became of them
@@ -43,14 +44,21 @@ type MinutesPaper struct {
 
 // Minutes is a version of a meeting's minutes with the facts of the meeting and
 // its votes, for those who oversee its organisation: the newest unless asked
-// otherwise. Every look is audited: it leaves the system.
-func (s *Papers) Minutes(ctx context.Context, actor *model.Actor, activityID uint64, version int) (*MinutesPaper, error) {
+// otherwise. Of a joint meeting it is one branch's minutes, list and votes: the
+// own, or those of the one that is asked for. Every look is audited: it leaves the
+// system.
+func (s *Papers) Minutes(ctx context.Context, actor *model.Actor, activityID, branchID uint64, version int) (*MinutesPaper, error) {
 	now := s.now()
 	return inTx(ctx, s.db, func(tx *gorm.DB) (*MinutesPaper, error) {
-		if err := oversees(tx, actor, activityID); err != nil {
+		a, joint, err := jointly(tx, actor, activityID)
+		if err != nil {
 			return nil, err
 		}
-		all, err := versionsOf(tx, activityID)
+		at, err := joint.first(branchID, actor.Oversees)
+		if err != nil {
+			return nil, err
+		}
+		all, err := versionsOf(tx, activityID, at)
 		if err != nil {
 			return nil, err
 		}
@@ -58,7 +66,11 @@ func (s *Papers) Minutes(ctx context.Context, actor *model.Actor, activityID uin
 		if err != nil {
 			return nil, err
 		}
-		out, err := s.minutes(tx, actor, activityID, m, now)
+		sheet, err := s.sheet(tx, actor, a, joint, at, now)
+		if err != nil {
+			return nil, err
+		}
+		out, err := s.minutes(tx, a, joint, at, sheet, m)
 		if err != nil {
 			return nil, err
 		}
@@ -66,28 +78,29 @@ func (s *Papers) Minutes(ctx context.Context, actor *model.Actor, activityID uin
 	})
 }
 
-// minutes draws the paper of a version, or of a meeting without minutes where m
-// is nil.
-func (s *Papers) minutes(tx *gorm.DB, actor *model.Actor, activityID uint64, m *MinutesView, now time.Time) (*MinutesPaper, error) {
-	a, line, _, err := seen(tx, actor, activityID)
-	if err != nil {
-		return nil, err
-	}
+// sheet is the 签到表 of one side.
+func (s *Papers) sheet(tx *gorm.DB, actor *model.Actor, a *model.Activity, all sides, at side, now time.Time) (*Sheet, error) {
 	seats, err := seatsAt(tx, a)
 	if err != nil {
 		return nil, err
 	}
-	votes, err := votesOf(tx, activityID, false)
+	return s.sheets.sheet(a, at.line[0].Name, all.pick(part{side: &at}, seats), all, actor, now), nil
+}
+
+// minutes draws the paper of a side's version, or of a meeting without minutes
+// where m is nil.
+func (s *Papers) minutes(tx *gorm.DB, a *model.Activity, all sides, at side, sheet *Sheet, m *MinutesView) (*MinutesPaper, error) {
+	votes, err := votesOf(tx, a.ID, at, false)
 	if err != nil {
 		return nil, err
 	}
-	all, err := sidesOf(tx, a, line)
-	if err != nil {
-		return nil, err
-	}
-	sheet := s.sheets.sheet(a, line[0].Name, seats, all, actor, now)
 	out := &MinutesPaper{Organisation: sheet.Organisation, Kind: sheet.Kind, Title: a.Title, When: sheet.When, Place: sheet.Place,
 		Sentence: sheet.Sentence, Signed: "书记尚未签字", PrintedAt: sheet.PrintedAt}
+	for _, other := range all {
+		if other.partner != at.partner {
+			out.With = append(out.With, other.line[0].Name)
+		}
+	}
 	for _, l := range sheet.Lines {
 		switch {
 		case l.Group == "列席":
@@ -124,6 +137,7 @@ func (p *MinutesPaper) text() string {
 	line("会议：", p.Organisation+" "+p.Kind)
 	line("时间：", p.When)
 	line("地点：", p.Place)
+	line("联办：", strings.Join(p.With, "、"))
 	line("主持人：", p.Host)
 	line("记录人：", p.Recorder)
 	line("到会：", p.Sentence)
@@ -168,20 +182,25 @@ func pieces(text string, most int) []string {
 // Pack is everything about a meeting that is uploaded to 山东e支部, as one
 // archive, for those who conduct it: the minutes in pieces that the forms take,
 // the sheet, the list and the photos of the scene; the paper sheet, which has
-// everybody's signature, only where it is asked for. It is audited.
-func (s *Papers) Pack(ctx context.Context, actor *model.Actor, activityID uint64, withPaper bool) ([]byte, error) {
+// everybody's signature, only where it is asked for. Of a joint meeting each
+// branch has its own, with the photos of the scene from all. It is audited.
+func (s *Papers) Pack(ctx context.Context, actor *model.Actor, activityID, branchID uint64, withPaper bool) ([]byte, error) {
 	now := s.now()
 	var photos []model.Photo
 	var sheet *Sheet
 	paper, err := inTx(ctx, s.db, func(tx *gorm.DB) (*MinutesPaper, error) {
-		a, line, err := conducted(tx, actor, activityID)
+		a, joint, err := jointly(tx, actor, activityID)
+		if err != nil {
+			return nil, err
+		}
+		at, err := joint.first(branchID, actor.Conducts)
 		if err != nil {
 			return nil, err
 		}
 		if err := a.Allow(model.Published, model.Closed); err != nil {
 			return nil, err
 		}
-		all, err := versionsOf(tx, activityID)
+		all, err := versionsOf(tx, activityID, at)
 		if err != nil {
 			return nil, err
 		}
@@ -191,23 +210,15 @@ func (s *Papers) Pack(ctx context.Context, actor *model.Actor, activityID uint64
 				return nil, err
 			}
 		}
-		seats, err := seatsAt(tx, a)
-		if err != nil {
+		if sheet, err = s.sheet(tx, actor, a, joint, at, now); err != nil {
 			return nil, err
 		}
-		joint, err := sidesOf(tx, a, line)
+		err = tx.Order("id").Find(&photos, "activity_id = ? AND (purpose = ? OR purpose = ? AND partner_id = ? AND ?)",
+			activityID, model.ScenePhoto, model.PaperSheetPhoto, at.partner, withPaper).Error
 		if err != nil {
-			return nil, err
-		}
-		sheet = s.sheets.sheet(a, line[0].Name, seats, joint, actor, now)
-		purposes := []model.PhotoPurpose{model.ScenePhoto}
-		if withPaper {
-			purposes = append(purposes, model.PaperSheetPhoto)
-		}
-		if err := tx.Order("id").Find(&photos, "activity_id = ? AND purpose IN ?", activityID, purposes).Error; err != nil {
 			return nil, fmt.Errorf("photos of activity %d: %w", activityID, err)
 		}
-		out, err := s.minutes(tx, actor, activityID, m, now)
+		out, err := s.minutes(tx, a, joint, at, sheet, m)
 		if err != nil {
 			return nil, err
 		}

@@ -30,13 +30,17 @@ type PhotoView struct {
 	AttachedAt time.Time          `json:"attached_at"`
 }
 
-// Attach adds a photo to a meeting, from the opening of its check-in on. Kept
-// is a JPEG made anew, upright and with a longer side of 2000 pixels at most;
-// where and with what it was taken is not in it. The same photo again is
-// answered as the first time.
-func (s *Photos) Attach(ctx context.Context, actor *model.Actor, activityID uint64, purpose model.PhotoPurpose, raw io.Reader) (*PhotoView, error) {
+// Attach adds a photo to a meeting, from the opening of its check-in on; at a
+// joint meeting each branch adds its own. Kept is a JPEG made anew, upright and
+// with a longer side of 2000 pixels at most; where and with what it was taken is
+// not in it. The same photo again is answered as the first time.
+func (s *Photos) Attach(ctx context.Context, actor *model.Actor, activityID, branchID uint64, purpose model.PhotoPurpose, raw io.Reader) (*PhotoView, error) {
 	now := s.now()
-	a, _, err := conducted(s.db.WithContext(ctx), actor, activityID)
+	a, all, err := jointly(s.db.WithContext(ctx), actor, activityID)
+	if err != nil {
+		return nil, err
+	}
+	at, err := all.first(branchID, actor.Conducts)
 	if err != nil {
 		return nil, err
 	}
@@ -52,24 +56,27 @@ func (s *Photos) Attach(ctx context.Context, actor *model.Actor, activityID uint
 		return nil, fmt.Errorf("keep photo of activity %d: %w", activityID, err)
 	}
 	view, err := inTx(ctx, s.db, func(tx *gorm.DB) (*PhotoView, error) {
-		a, err := holdConducted(tx, actor, activityID)
+		a, all, err := holdJointly(tx, actor, activityID)
 		if err != nil {
 			return nil, err
 		}
-		if first, err := s.first(tx, activityID, purpose, made.digest); first != nil || err != nil {
+		if at, err = all.first(branchID, actor.Conducts); err != nil {
+			return nil, err
+		}
+		if first, err := s.first(tx, activityID, at.partner, purpose, made.digest); first != nil || err != nil {
 			return first, err
 		}
 		if err := mayAttach(a, now); err != nil {
 			return nil, err
 		}
 		var already int64
-		if err := tx.Model(&model.Photo{}).Where("activity_id = ?", activityID).Count(&already).Error; err != nil {
+		if err := tx.Model(&model.Photo{}).Where("activity_id = ? AND partner_id = ?", activityID, at.partner).Count(&already).Error; err != nil {
 			return nil, fmt.Errorf("count photos of activity %d: %w", activityID, err)
 		}
 		if already >= model.MaxPhotos {
 			return nil, model.ErrPhotoCount
 		}
-		p := &model.Photo{ActivityID: activityID, Purpose: purpose, Digest: made.digest, Width: made.width, Height: made.height, Bytes: len(made.content),
+		p := &model.Photo{ActivityID: activityID, PartnerID: at.partner, Purpose: purpose, Digest: made.digest, Width: made.width, Height: made.height, Bytes: len(made.content),
 			AttachedBy: actor.MemberID, AttachedAt: now}
 		if err := tx.Create(p).Error; err != nil {
 			return nil, fmt.Errorf("attach photo to activity %d: %w", activityID, err)
@@ -80,7 +87,7 @@ func (s *Photos) Attach(ctx context.Context, actor *model.Actor, activityID uint
 		return photoView(tx, p)
 	})
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
-		return s.first(s.db.WithContext(ctx), activityID, purpose, made.digest)
+		return s.first(s.db.WithContext(ctx), activityID, at.partner, purpose, made.digest)
 	}
 	return view, err
 }
@@ -96,9 +103,9 @@ func mayAttach(a *model.Activity, now time.Time) error {
 	return nil
 }
 
-func (s *Photos) first(tx *gorm.DB, activityID uint64, purpose model.PhotoPurpose, digest string) (*PhotoView, error) {
+func (s *Photos) first(tx *gorm.DB, activityID, partner uint64, purpose model.PhotoPurpose, digest string) (*PhotoView, error) {
 	var rows []model.Photo
-	err := tx.Limit(1).Find(&rows, "activity_id = ? AND purpose = ? AND digest = ?", activityID, purpose, digest).Error
+	err := tx.Limit(1).Find(&rows, "activity_id = ? AND partner_id = ? AND purpose = ? AND digest = ?", activityID, partner, purpose, digest).Error
 	if err != nil {
 		return nil, fmt.Errorf("find photo of activity %d: %w", activityID, err)
 	}
@@ -121,10 +128,13 @@ type PhotoList struct {
 	Items []PhotoView `json:"items"`
 }
 
-// List is the photos of a meeting, for those who oversee its organisation.
+// List is the photos of a meeting, for those who oversee its organisation; at a
+// joint meeting for those who oversee a branch of it, but for the paper sheets of
+// the others.
 func (s *Photos) List(ctx context.Context, actor *model.Actor, activityID uint64) (*PhotoList, error) {
 	db := s.db.WithContext(ctx)
-	if err := oversees(db, actor, activityID); err != nil {
+	all, err := sidesOverseen(db, actor, activityID)
+	if err != nil {
 		return nil, err
 	}
 	var rows []model.Photo
@@ -133,6 +143,9 @@ func (s *Photos) List(ctx context.Context, actor *model.Actor, activityID uint64
 	}
 	out := &PhotoList{Items: make([]PhotoView, 0, len(rows))}
 	for i := range rows {
+		if !all.shows(actor, &rows[i]) {
+			continue
+		}
 		view, err := photoView(db, &rows[i])
 		if err != nil {
 			return nil, err
@@ -142,16 +155,17 @@ func (s *Photos) List(ctx context.Context, actor *model.Actor, activityID uint64
 	return out, nil
 }
 
-// Read is a photo of a meeting as a JPEG, for those who oversee its
-// organisation. A look at a paper sheet, which has everybody's signature, is
+// Read is a photo of a meeting as a JPEG, for those who may see it in the list.
+// A look at a paper sheet, which has everybody's signature, is
 // audited.
 func (s *Photos) Read(ctx context.Context, actor *model.Actor, activityID, photoID uint64) ([]byte, error) {
 	now := s.now()
 	p, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.Photo, error) {
-		if err := oversees(tx, actor, activityID); err != nil {
+		all, err := sidesOverseen(tx, actor, activityID)
+		if err != nil {
 			return nil, err
 		}
-		p, err := photoOf(tx, activityID, photoID)
+		p, err := photoOf(tx, all, actor, activityID, photoID)
 		if err != nil || p.Purpose != model.PaperSheetPhoto {
 			return p, err
 		}
@@ -175,9 +189,10 @@ func (s *Photos) content(ctx context.Context, p *model.Photo) ([]byte, error) {
 	return content, nil
 }
 
-func photoOf(tx *gorm.DB, activityID, photoID uint64) (*model.Photo, error) {
+// photoOf is a photo of the activity that the actor may see.
+func photoOf(tx *gorm.DB, all sides, actor *model.Actor, activityID, photoID uint64) (*model.Photo, error) {
 	p, err := find[model.Photo](tx, photoID, model.ErrPhotoNotFound)
-	if err == nil && p.ActivityID != activityID {
+	if err == nil && (p.ActivityID != activityID || !all.shows(actor, p)) {
 		err = model.ErrPhotoNotFound
 	}
 	if err != nil {
@@ -186,11 +201,17 @@ func photoOf(tx *gorm.DB, activityID, photoID uint64) (*model.Photo, error) {
 	return p, nil
 }
 
-// oversees refuses who may not look at what a meeting has on record.
-func oversees(tx *gorm.DB, actor *model.Actor, activityID uint64) error {
-	_, line, _, err := seen(tx, actor, activityID)
-	if err == nil && !actor.Oversees(line) {
-		err = model.ErrNotConductor
+// shows says whether the actor, who oversees one of the sides, may see a photo:
+// the hall is everybody's, a paper sheet is for its own side.
+func (all sides) shows(actor *model.Actor, p *model.Photo) bool {
+	return p.Purpose == model.ScenePhoto || actor.Oversees(all.of(p.PartnerID).line)
+}
+
+// sidesOverseen is the sides of an activity for those who oversee one of them.
+func sidesOverseen(tx *gorm.DB, actor *model.Actor, activityID uint64) (sides, error) {
+	_, all, err := jointly(tx, actor, activityID)
+	if err == nil {
+		_, err = all.first(0, actor.Oversees)
 	}
-	return err
+	return all, err
 }

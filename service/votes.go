@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -72,8 +71,9 @@ type CandidateView struct {
 // after its closing too. How many should have voted and were there is counted
 // from roster and attendances of this moment, and who had checked out before the
 // vote was not there; counts that exceed them are refused. Validity and outcome
-// follow the rule of its kind. A retry answers with the first.
-func (s *Votes) Record(ctx context.Context, actor *model.Actor, activityID uint64, in VoteInput) (*VoteView, error) {
+// follow the rule of its kind. Branches that meet together vote each for itself,
+// among its own members. A retry answers with the first.
+func (s *Votes) Record(ctx context.Context, actor *model.Actor, activityID, branchID uint64, in VoteInput) (*VoteView, error) {
 	now := s.now()
 	subject := cleanLine(in.Subject)
 	if utf8.RuneCountInString(subject) < 2 {
@@ -83,32 +83,37 @@ func (s *Votes) Record(ctx context.Context, actor *model.Actor, activityID uint6
 	if err != nil {
 		return nil, err
 	}
+	var at side
 	view, err := inTx(ctx, s.db, func(tx *gorm.DB) (*VoteView, error) {
-		a, err := holdConducted(tx, actor, activityID)
+		a, all, err := holdJointly(tx, actor, activityID)
 		if err != nil {
 			return nil, err
 		}
-		if first, err := firstVote(tx, activityID, once); first != nil || err != nil {
+		if at, err = all.first(branchID, actor.Conducts); err != nil {
+			return nil, err
+		}
+		if first, err := firstVote(tx, activityID, at, once); first != nil || err != nil {
 			return first, err
 		}
 		if err := a.Record(now); err != nil {
 			return nil, err
 		}
-		seats, err := votersOf(tx, a)
+		seats, err := seatsAt(tx, a)
 		if err != nil {
 			return nil, err
 		}
+		seats = all.pick(part{side: &at}, seats)
 		candidates, err := candidatesOf(seats, in.Candidates)
 		if err != nil {
 			return nil, err
 		}
-		at, err := votedAt(a, in.VotedAt, now)
+		moment, err := votedAt(a, in.VotedAt, now)
 		if err != nil {
 			return nil, err
 		}
 		t := tally(a, seats)
-		v := &model.Vote{ActivityID: activityID, Subject: subject, Kind: in.Kind, Secret: in.Secret, Seats: in.Seats,
-			Expected: t.VotersExpected, Present: t.VotersPresent - votersGone(seats, at), Written: in.Written, Ballots: in.Ballots,
+		v := &model.Vote{ActivityID: activityID, PartnerID: at.partner, Subject: subject, Kind: in.Kind, Secret: in.Secret, Seats: in.Seats,
+			Expected: t.VotersExpected, Present: t.VotersPresent - votersGone(seats, moment), Written: in.Written, Ballots: in.Ballots,
 			RecordedBy: actor.MemberID, RecordedAt: now, Once: once}
 		if err := v.Check(candidates); err != nil {
 			return nil, err
@@ -132,22 +137,7 @@ func (s *Votes) Record(ctx context.Context, actor *model.Actor, activityID uint6
 	if !errors.Is(err, gorm.ErrDuplicatedKey) {
 		return view, err
 	}
-	return firstVote(s.db.WithContext(ctx), activityID, once)
-}
-
-// votersOf is the seats of those among whom a meeting votes: where branches meet
-// together, each decides for itself, and this is the host's.
-func votersOf(tx *gorm.DB, a *model.Activity) ([]seat, error) {
-	line, err := lineOf(tx, a.OrganisationID)
-	if err != nil {
-		return nil, err
-	}
-	all, err := sidesOf(tx, a, line)
-	if err != nil {
-		return nil, err
-	}
-	seats, err := seatsAt(tx, a)
-	return slices.DeleteFunc(seats, func(s seat) bool { return all.of(s.branch()).partner != 0 }), err
+	return firstVote(s.db.WithContext(ctx), activityID, at, once)
 }
 
 // votedAt is the moment for which presence is counted: the one that was given,
@@ -176,9 +166,9 @@ func votersGone(seats []seat, at time.Time) (n int) {
 }
 
 // firstVote is the vote that an earlier try with the nonce recorded, or nil.
-func firstVote(tx *gorm.DB, activityID uint64, once model.Once) (*VoteView, error) {
+func firstVote(tx *gorm.DB, activityID uint64, at side, once model.Once) (*VoteView, error) {
 	var votes []model.Vote
-	if err := tx.Limit(1).Find(&votes, "activity_id = ? AND nonce = ?", activityID, once.Nonce).Error; err != nil {
+	if err := tx.Limit(1).Find(&votes, "activity_id = ? AND partner_id = ? AND nonce = ?", activityID, at.partner, once.Nonce).Error; err != nil {
 		return nil, fmt.Errorf("find vote of activity %d: %w", activityID, err)
 	}
 	if len(votes) == 0 {
@@ -214,17 +204,15 @@ type VoteList struct {
 
 // List is the votes of a meeting in their order: for those who oversee the
 // organisation the annulled ones too, for those on the meeting's roster what
-// stands.
-func (s *Votes) List(ctx context.Context, actor *model.Actor, activityID uint64) (*VoteList, error) {
+// stands. Of a joint meeting it is one branch's votes: the own, or those of the
+// one that is asked for.
+func (s *Votes) List(ctx context.Context, actor *model.Actor, activityID, branchID uint64) (*VoteList, error) {
 	db := s.db.WithContext(ctx)
-	_, line, own, err := seen(db, actor, activityID)
+	at, whole, err := readable(db, actor, activityID, branchID)
 	if err != nil {
 		return nil, err
 	}
-	if own.Entry == nil && !actor.Oversees(line) {
-		return nil, model.ErrNotConductor
-	}
-	all, err := votesOf(db, activityID, actor.Oversees(line))
+	all, err := votesOf(db, activityID, at, whole)
 	return &VoteList{all}, err
 }
 
@@ -242,14 +230,15 @@ func (s *Votes) Annul(ctx context.Context, actor *model.Actor, activityID, voteI
 		return nil, err
 	}
 	return inTx(ctx, s.db, func(tx *gorm.DB) (*VoteView, error) {
-		if _, err := holdConducted(tx, actor, activityID); err != nil {
+		_, all, err := holdJointly(tx, actor, activityID)
+		if err != nil {
 			return nil, err
 		}
 		v, err := lock[model.Vote](tx, voteID, model.ErrVoteNotFound)
 		if err != nil {
 			return nil, err
 		}
-		if v.ActivityID != activityID {
+		if v.ActivityID != activityID || !actor.Conducts(all.of(v.PartnerID).line) {
 			return nil, model.ErrVoteNotFound
 		}
 		if v.AnnulledAt != nil {
@@ -278,15 +267,15 @@ func voteView(tx *gorm.DB, id uint64) (*VoteView, error) {
 	return &all[0], nil
 }
 
-// votesOf is the votes of a meeting, without those annulled unless they are
+// votesOf is the votes of one side of a meeting, without those annulled unless they are
 // asked for.
-func votesOf(tx *gorm.DB, activityID uint64, annulled bool) ([]VoteView, error) {
+func votesOf(tx *gorm.DB, activityID uint64, at side, annulled bool) ([]VoteView, error) {
 	rows := tx.Order("id")
 	if !annulled {
 		rows = rows.Where("annulled_at IS NULL")
 	}
 	var votes []model.Vote
-	if err := rows.Find(&votes, "activity_id = ?", activityID).Error; err != nil {
+	if err := rows.Find(&votes, "activity_id = ? AND partner_id = ?", activityID, at.partner).Error; err != nil {
 		return nil, fmt.Errorf("votes of activity %d: %w", activityID, err)
 	}
 	return showVotes(tx, votes)
