@@ -116,8 +116,28 @@ func anyone[In, Out any](use func(context.Context, *In) (Out, error)) endpoint[I
 }
 
 // resolving makes an endpoint whose use case resolves the session itself.
-func resolving[In, Out any](use func(context.Context, *In) (Out, error)) endpoint[In, Out] {
-	return endpoint[In, Out]{call: use, signed: true}
+func resolving[In, Out any](r *router, use func(context.Context, *In) (Out, error)) endpoint[In, Out] {
+	return endpoint[In, Out]{signed: true, call: func(ctx context.Context, in *In) (out Out, err error) {
+		if out, err = use(ctx, in); err != nil {
+			r.refused(ctx, err)
+		}
+		return out, err
+	}}
+}
+
+// refused notes a refusal to whoever has the request's session, if anybody.
+func (r *router) refused(ctx context.Context, err error) {
+	var refusal *model.Error
+	if !errors.As(err, &refusal) || refusal.Kind == model.Unauthenticated {
+		return
+	}
+	actor, err := r.services.Sessions.Actor(ctx, token(ctx))
+	if err != nil {
+		return
+	}
+	who := *actor // others may wait for the same session
+	who.Address = address(ctx)
+	r.services.Audit.Refused(ctx, &who, operationID(ctx), path(ctx), refusal)
 }
 
 // signedIn makes an endpoint for whoever has a session, bound or not. A use

@@ -38,6 +38,49 @@ func TestM10_SignInIsOnRecordWhetherItWorkedOrNotAndFromWhere(t *testing.T) {
 	})
 }
 
+func TestM10_WhoCannotShowWhichMemberTheyAreIsOnRecord(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		user := s.Stranger()
+		p := s.signIn(user)
+		for range 10 {
+			want(t, p.post("/v1/me/binding", body{"phone_code": user.PhoneCode()}), 409, "phone_unknown")
+		}
+		rows := s.entries("action = 'bind'")
+		if len(rows) != 5 {
+			t.Fatalf("ten that failed left %+v, want the first five", rows)
+		}
+		for _, r := range rows {
+			if r.Result != "phone_unknown" || r.Address != "127.0.0.1" || r.AccountID == 0 || r.MemberID != 0 || r.Details != "" {
+				t.Errorf("got %+v", r)
+			}
+		}
+	})
+}
+
+func TestM10_WhatPhonesSentOfOthersIsOnRecordAndOnesOwnScanIsItsOwnRecord(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(30)
+		for _, p := range m.members[:2] {
+			m.phone(p)
+		}
+		last := s.lastAudit()
+		if got := one(t, m.offline(m.members[0], m.noted("code", m.code().Code))); !got.Accepted {
+			t.Fatalf("got %+v", got)
+		}
+		want(t, m.scan(m.members[1], m.code().Code, nonce()), 200, "ok")
+		if rows := s.entries("id > ?", last); len(rows) != 0 {
+			t.Errorf("a crowd's check-ins left %+v", rows)
+		}
+		items := m.ticks()
+		as[service.OfflineAnswers](t, m.offline(m.secretary, items...))
+		as[service.OfflineAnswers](t, m.offline(m.secretary, items...))
+		rows := s.entries("id > ?", last)
+		if len(rows) != 2 || rows[0].Details != `{"recorded":23}` || rows[1].Details != `{"recorded":5}` || rows[0].Action != "record_offline" || rows[0].MemberID != m.secretary.ID {
+			t.Errorf("28 ticks in two groups, and two of who was there, left %+v", rows)
+		}
+	})
+}
+
 func TestM10_EveryEntryOfARequestSaysFromWhere(t *testing.T) {
 	eachStage(t, func(t *testing.T, s *stage) {
 		m := s.aMeeting(2)
@@ -67,14 +110,17 @@ func TestM13_WhatIsRefusedForLackOfRightIsOnRecordAndDoesNotFillIt(t *testing.T)
 		}
 		want(t, snoop.get(m.path(m.id, "/roster")), 403, "not_conductor")
 		want(t, snoop.post("/v1/check-ins", body{"code": "garbage", "nonce": nonce()}), 409, "code_invalid")
+		want(t, snoop.get(m.path(m.id, "/board")), 403, "not_conductor")
+		want(t, snoop.get(m.path(m.id, "/board/stream")), 403, "not_conductor")
+		want(t, s.nobody().get(m.path(m.id, "/board")), 401, "sign_in_again")
 		rows := s.entries("id > ? AND action = 'refused'", last)
-		if len(rows) != 6 {
-			t.Fatalf("41 refusals for lack of right and one other left %d entries, want 5 of the first operation and 1 of the second: %+v", len(rows), rows)
+		if len(rows) != 8 {
+			t.Fatalf("43 refusals for lack of right and two others left %d entries, want 5 of the first operation and 1 of each other: %+v", len(rows), rows)
 		}
 		for i, r := range rows {
 			operation, code := "revealPhone", "not_found"
-			if i == 5 {
-				operation, code = "roster", "not_conductor"
+			if i >= 5 {
+				operation, code = []string{`"roster"`, `"board"`, `"boardStream"`}[i-5], "not_conductor"
 			}
 			if r.MemberID != m.members[0].ID || r.Result != code || !strings.Contains(r.Details, operation) || r.Address == "" {
 				t.Errorf("entry %d: %+v", i, r)

@@ -37,7 +37,7 @@ func TestE5_WhatIsRestoredIsAsItWasAndOnlyItsCodesAreNew(t *testing.T) {
 		want(t, m.cancel("场地停电"), 200, "ok")
 		late := s.Member(m.branch, "新来的") // while it is called off its roster follows nobody
 		a := as[model.Activity](t, m.restore())
-		if a.Status != model.Published || a.CancelReason != "" || a.Version != 4 {
+		if a.Status != model.Published || a.CancelReason != "" || a.RestoreReason != "来电了" || a.Version != 4 {
 			t.Errorf("restored as %+v", a)
 		}
 		before.Expected, before.Awaited, before.VotersExpected = before.Expected+1, before.Awaited+1, before.VotersExpected+1

@@ -44,7 +44,7 @@ func routes(r *router) {
 	route(r, "POST", "/v1/activities/{activity_id}/offline-check-ins", "uploadOfflineCheckIns", "补传没有网络时的签到", member(r, uploadOfflineCheckIns(s)))
 	route(r, "GET", "/v1/activities/{activity_id}/offline-items", "listOfflineItems", "离线补传的每一条和结果", member(r, listOfflineItems(s)))
 	route(r, "GET", "/v1/activities/{activity_id}/roster", "roster", "名单与到会情况", member(r, roster(s)))
-	route(r, "GET", "/v1/activities/{activity_id}/board", "board", "会场统计", resolving(board(s)))
+	route(r, "GET", "/v1/activities/{activity_id}/board", "board", "会场统计", resolving(r, board(s)))
 	stream(r, "/v1/activities/{activity_id}/board/stream", "boardStream", "会场统计（实时）", boardStream(s))
 	route(r, "POST", "/v1/activities/{activity_id}/screens", "showScreen", "打开会场大屏幕的网址", member(r, showScreen(s)))
 	route(r, "POST", "/v1/activities/{activity_id}/closing", "closeActivity", "结束会议", member(r, closeActivity(s)))

@@ -137,6 +137,27 @@ func TestABranchIsRegisteredByItsSecretaryAlone(t *testing.T) {
 		if len(list.Items) != 0 {
 			t.Errorf("sent back and still there: %+v", list.Items)
 		}
+		// Why is told to who registered, and does not stand in the audit.
+		own := as[service.RegistrationPage](t, n.phone(n.secretary).get("/v1/community-registrations"))
+		if len(own.Items) != 1 || own.Items[0].ReturnReason != "名额已满" || own.Items[0].Until != own.Items[0].From {
+			t.Errorf("the branch reads %+v", own.Items)
+		}
+		if rows := s.entries("action = 'return_registration'"); len(rows) != 1 || rows[0].Details != "" {
+			t.Errorf("the audit says %+v", rows)
+		}
+		want(t, n.phone(n.liaison).post(fmt.Sprint("/v1/community-registrations/", r.ID, "/confirmation"), body{"accept": true}), 409, "registration_ended")
+		want(t, n.phone(n.secretary).delete(fmt.Sprint("/v1/community-registrations/", r.ID)), 409, "registration_ended")
+		for range 2 { // and it holds no other back, on the same day either
+			again := as[model.CommunityRegistration](t, n.phone(n.secretary).post("/v1/community-registrations", in))
+			as[model.CommunityRegistration](t, n.phone(n.liaison).post(fmt.Sprint("/v1/community-registrations/", again.ID, "/confirmation"), body{"accept": false, "reason": "名额还是满的"}))
+		}
+		later := as[model.CommunityRegistration](t, n.phone(n.secretary).post("/v1/community-registrations", in.with("from", "2026-05-01")))
+		as[model.CommunityRegistration](t, n.phone(n.liaison).post(fmt.Sprint("/v1/community-registrations/", later.ID, "/confirmation"), body{"accept": false, "reason": "五月不行"}))
+		open := as[model.CommunityRegistration](t, n.phone(n.secretary).post("/v1/community-registrations", in))
+		as[model.CommunityRegistration](t, n.phone(n.liaison).post(fmt.Sprint("/v1/community-registrations/", open.ID, "/confirmation"), body{"accept": true}))
+		if list := as[service.RegistrationPage](t, n.phone(n.liaison).get(fmt.Sprint("/v1/community-registrations?community_id=", n.community.ID))); len(list.Items) != 1 {
+			t.Errorf("registered after all: %+v", list.Items)
+		}
 	})
 }
 

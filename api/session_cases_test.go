@@ -431,9 +431,11 @@ func TestUnbindingEndsTheSessionsAndLeavesTheMemberFree(t *testing.T) {
 
 func TestM10_EverySensitiveActLeavesWhoWhenWhatAndTheResult(t *testing.T) {
 	eachStage(t, func(t *testing.T, s *stage) {
-		m := s.aMeeting(3)
+		m := s.aMeeting(6, "check_out", true, "re_entry", true)
 		admin := s.administrator()
 		administrator, secretary := s.phone(admin), m.phone(m.secretary)
+		asked := as[service.RequestView](t, m.askLeave(m.members[5])).ID
+		const canary = "原因QZKX"
 		elsewhere := s.Branch("第二党支部")
 		member := "/v1/members/" + jsonText(m.members[0].ID)
 		var post model.Post
@@ -449,6 +451,21 @@ func TestM10_EverySensitiveActLeavesWhoWhenWhatAndTheResult(t *testing.T) {
 			{"export_sheet", "activity/" + jsonText(m.id), m.secretary, func() *reply { return secretary.get(m.path(m.id, "/sheet.xlsx")) }},
 			{"export_sheet", "activity/" + jsonText(m.id), m.secretary, func() *reply { return secretary.get(m.path(m.id, "/sheet.html")) }},
 			{"export_sheet", "activity/" + jsonText(m.id), m.secretary, func() *reply { return secretary.get(m.path(m.id, "/sheet")) }},
+			{"record_attendance", "activity/" + jsonText(m.id), m.secretary, func() *reply { return m.tick(m.members[3], model.Present) }},
+			{"record_leave", "activity/" + jsonText(m.id), m.secretary, func() *reply { return m.tick(m.members[4], model.SickLeave) }},
+			{"record_movement", "activity/" + jsonText(m.id), m.secretary, func() *reply {
+				return secretary.post(m.path(m.id, "/movements"), body{"member_id": m.members[3].ID, "direction": "out", "reason": canary, "nonce": nonce()})
+			}},
+			{"correct_attendance", "activity/" + jsonText(m.id), m.secretary, func() *reply {
+				return secretary.post(m.path(m.id, "/corrections"), body{"member_id": m.members[3].ID, "status": "present", "reason": canary, "nonce": nonce()})
+			}},
+			{"annul_check_in", "activity/" + jsonText(m.id), m.secretary, func() *reply {
+				return secretary.post(m.path(m.id, "/annulments"), body{"attendance_id": s.holding(m.id, m.members[3]).ID, "reason": canary})
+			}},
+			{"record_offline", "activity/" + jsonText(m.id), m.secretary, func() *reply { return m.offline(m.secretary, m.noted("member_id", m.members[3].ID)) }},
+			{"withdraw_leave", "leave_request/" + jsonText(asked), m.members[5], func() *reply {
+				return m.phone(m.members[5]).post("/v1/leave-requests/"+jsonText(asked)+"/withdrawal", nil)
+			}},
 			{"invite", "member/" + jsonText(m.members[0].ID), m.secretary, func() *reply { return secretary.post(member+"/invitation", nil) }},
 			{"unbind", "member/" + jsonText(m.members[0].ID), m.secretary, func() *reply { return secretary.delete(member + "/binding") }},
 			{"exempt", "activity/" + jsonText(m.id), m.secretary, func() *reply {
@@ -471,7 +488,10 @@ func TestM10_EverySensitiveActLeavesWhoWhenWhatAndTheResult(t *testing.T) {
 			{"update_organisation", "organisation/", admin, func() *reply {
 				return administrator.put("/v1/organisations/"+jsonText(added.ID), body{"parent_id": *m.branch.ParentID, "kind": "branch", "unit_kind": "organ", "name": "第四党支部"})
 			}},
-			{"cancel_activity", "activity/" + jsonText(m.id), m.secretary, func() *reply { return m.cancel("停电") }},
+			{"cancel_activity", "activity/" + jsonText(m.id), m.secretary, func() *reply { return m.cancel(canary) }},
+			{"restore_activity", "activity/" + jsonText(m.id), m.secretary, func() *reply {
+				return secretary.post(m.path(m.id, "/restoration"), body{"reason": canary})
+			}},
 			{"sign_out", "account/", m.members[2], func() *reply { return m.phone(m.members[2]).delete("/v1/sessions/current") }},
 		} {
 			s.Clock.Advance(time.Second)
@@ -489,7 +509,7 @@ func TestM10_EverySensitiveActLeavesWhoWhenWhatAndTheResult(t *testing.T) {
 			}
 			row := rows[0]
 			if row.Action != act.action || !strings.HasPrefix(row.Object, act.object) || row.MemberID != act.by.ID || row.AccountID == 0 ||
-				!row.At.Equal(s.Clock.Now()) || row.Result != "ok" || row.Details != "" && !json.Valid([]byte(row.Details)) {
+				!row.At.Equal(s.Clock.Now()) || row.Result != "ok" || row.Details != "" && !json.Valid([]byte(row.Details)) || strings.Contains(row.Details, canary) {
 				t.Errorf("%s left %+v", act.action, row)
 			}
 		}
@@ -505,6 +525,16 @@ func TestM10_EverySensitiveActLeavesWhoWhenWhatAndTheResult(t *testing.T) {
 			t.Errorf("signing in and binding left %+v", rows)
 		}
 	})
+}
+
+// holding is what holds of the person at the activity.
+func (s *stage) holding(activity uint64, p *trial.Person) model.Attendance {
+	s.t.Helper()
+	var row model.Attendance
+	if err := s.DB.Take(&row, "activity_id = ? AND member_id = ? AND voided = 0", activity, p.ID).Error; err != nil {
+		s.t.Fatal(err)
+	}
+	return row
 }
 
 func TestM10_TheAuditHoldsNumbersAndNoNamePhoneOrCode(t *testing.T) {

@@ -101,6 +101,7 @@ type Activity struct {
 	ReEntry        bool           `json:"re_entry" doc:"签退后可以再进场"`
 	Status         ActivityStatus `json:"status"`
 	CancelReason   string         `json:"cancel_reason,omitempty"`
+	RestoreReason  string         `json:"restore_reason,omitempty" doc:"取消后又恢复的原因"`
 	CodeEpoch      uint32         `json:"-"`
 	ScreenEpoch    uint32         `json:"-"`
 	ShowNames      bool           `json:"show_names" doc:"大屏幕上显示到会者的全名；否则只显示姓"`

@@ -23,10 +23,12 @@ type CommunityRegistration struct {
 	BranchID    *uint64 `json:"branch_id"`
 	MemberID    *uint64 `json:"member_id"`
 	Span
-	ConfirmedBy *uint64    `json:"-"`
-	ConfirmedAt *time.Time `json:"confirmed_at"`
-	CreatedBy   uint64     `json:"-"`
-	CreatedAt   time.Time  `json:"-"`
+	ConfirmedBy  *uint64    `json:"-"`
+	ConfirmedAt  *time.Time `json:"confirmed_at"`
+	Returned     uint64     `json:"-"` // 0, or once sent back its own id
+	ReturnReason string     `json:"return_reason,omitempty" doc:"社区退回的原因"`
+	CreatedBy    uint64     `json:"-"`
+	CreatedAt    time.Time  `json:"-"`
 }
 
 // Counts says whether the registration is in force on the day: confirmed by

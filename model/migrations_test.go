@@ -307,7 +307,7 @@ func TestEveryRowTypeFitsItsTable(t *testing.T) {
 // These columns hold what people wrote; all other text is for machines.
 var written = []string{
 	"organisations.name", "members.name", "activities.title", "activities.content", "activities.place",
-	"activities.cancel_reason", "leaves.reason", "leave_requests.note", "leave_requests.answer", "late_records.reason", "late_records.answer", "roster_entries.exempt_note", "attendances.reason", "attendances.void_reason", "movements.reason", "audit_entries.details",
+	"activities.cancel_reason", "activities.restore_reason", "community_registrations.return_reason", "send_decisions.note", "leaves.reason", "leave_requests.note", "leave_requests.answer", "late_records.reason", "late_records.answer", "roster_entries.exempt_note", "attendances.reason", "attendances.void_reason", "movements.reason", "audit_entries.details",
 	"service_days.title", "service_days.content", "service_days.place", "service_days.contact", "service_days.cancel_reason",
 	"service_slots.name", "slot_sign_ups.reason", "slot_sign_ups.absence_reason", "service_hours.reason",
 	"hour_objections.reason", "hour_objections.answer", "calendar_days.name", "feedback_slips.comment",

@@ -170,6 +170,7 @@ type SendDecision struct {
 	At         time.Time
 	State      ReminderState
 	Reason     string
+	Note       string // why somebody put it back
 }
 
 // Reasons of a state that people or programs look at.

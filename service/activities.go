@@ -457,7 +457,7 @@ func (s *Activities) Cancel(ctx context.Context, actor *model.Actor, id uint64, 
 
 // RestoreInput says why a cancelled activity takes place after all.
 type RestoreInput struct {
-	Reason string `json:"reason" minLength:"2" maxLength:"100" doc:"恢复的原因，留痕"`
+	Reason string `json:"reason" minLength:"2" maxLength:"100" doc:"恢复的原因，参加的人看得到"`
 }
 
 // Restore lets a cancelled activity take place after all, as long as it has not
@@ -491,7 +491,7 @@ func (s *Activities) Restore(ctx context.Context, actor *model.Actor, id uint64,
 			return nil, err
 		}
 		a.Detached = a.Detached || a.CancelReason == model.SeriesEnded // what the series dropped is now somebody's own
-		a.Status, a.CancelReason, a.Version, a.CodeEpoch = model.Draft, "", a.Version+1, a.CodeEpoch+1
+		a.Status, a.CancelReason, a.RestoreReason, a.Version, a.CodeEpoch = model.Draft, "", reason, a.Version+1, a.CodeEpoch+1
 		if a.Announced() {
 			a.Status = model.Published
 		}
@@ -506,7 +506,7 @@ func (s *Activities) Restore(ctx context.Context, actor *model.Actor, id uint64,
 				return nil, err
 			}
 		}
-		return a, auditBy(tx, now, actor, "restore_activity", "activity", id, "ok", map[string]any{"reason": reason})
+		return a, auditBy(tx, now, actor, "restore_activity", "activity", id, "ok", nil)
 	})
 	if err == nil {
 		s.boards.changed(ctx, id)

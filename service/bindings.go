@@ -49,7 +49,7 @@ func (s *Bindings) Bind(ctx context.Context, actor *model.Actor, in BindInput) (
 	if in.PhoneCode != "" {
 		var err error
 		if phone, err = s.platform.PhoneNumber(ctx, in.PhoneCode); err != nil {
-			return nil, platformRefusal(err, model.ErrBadPhoneCode)
+			return nil, s.sessions.failed(ctx, actor, "bind", platformRefusal(err, model.ErrBadPhoneCode))
 		}
 	}
 	now := s.now()
@@ -72,10 +72,11 @@ func (s *Bindings) Bind(ctx context.Context, actor *model.Actor, in BindInput) (
 		changed, err = bind(tx, actor, memberID, now)
 		return member, err
 	})
-	if err == nil {
-		s.sessions.forget(ctx, changed, now)
+	if err != nil {
+		return nil, s.sessions.failed(ctx, actor, "bind", err)
 	}
-	return member, err
+	s.sessions.forget(ctx, changed, now)
+	return member, nil
 }
 
 func memberByPhone(tx *gorm.DB, seal *sealer, phone string) (uint64, error) {

@@ -109,7 +109,7 @@ func (s *Communities) Register(ctx context.Context, actor *model.Actor, in Regis
 		}
 		// In force on the day or after it: the open one, and one that ends only later.
 		var others []model.CommunityRegistration
-		if err := tx.Where(who, subject).Where("until_day > ?", day).Order("until_day DESC").Find(&others).Error; err != nil {
+		if err := tx.Where(who, subject).Where("until_day > ? AND returned = 0", day).Order("until_day DESC").Find(&others).Error; err != nil {
 			return nil, fmt.Errorf("find registration: %w", err)
 		}
 		for i := range others {
@@ -135,7 +135,7 @@ func (s *Communities) Register(ctx context.Context, actor *model.Actor, in Regis
 // have been in force is taken out.
 func endRegistration(tx *gorm.DB, r *model.CommunityRegistration, day model.Day) error {
 	switch {
-	case r.Until <= day:
+	case r.Until <= day, r.Returned != 0:
 		return model.ErrRegistrationEnded
 	case day < r.From:
 		return model.ErrRegistrationDay.With("from", r.From)
@@ -158,8 +158,8 @@ type RegistrationAnswer struct {
 	Reason string `json:"reason,omitempty" maxLength:"100" doc:"退回的原因，退回时必填"`
 }
 
-// Confirm accepts a registration or sends it back, as the community's liaison.
-// Confirming again changes nothing.
+// Confirm accepts a registration or sends it back, as the community's liaison,
+// with a reason that who registered can read. Confirming again changes nothing.
 func (s *Communities) Confirm(ctx context.Context, actor *model.Actor, id uint64, in RegistrationAnswer) (*model.CommunityRegistration, error) {
 	now := s.now()
 	reason := cleanLine(in.Reason)
@@ -179,15 +179,16 @@ func (s *Communities) Confirm(ctx context.Context, actor *model.Actor, id uint64
 		switch {
 		case !actor.Liaises(line):
 			return nil, model.ErrRegistrationNotFound
-		case r.Until <= today:
+		case r.Until <= today, r.Returned != 0:
 			return nil, model.ErrRegistrationEnded
 		case in.Accept && r.ConfirmedAt != nil:
 			return r, nil
 		case !in.Accept:
-			if err := endRegistration(tx, r, max(today, r.From)); err != nil {
-				return nil, err
+			r.Until, r.Returned, r.ReturnReason = max(today, r.From), r.ID, reason
+			if err := tx.Model(r).Select("until_day", "returned", "return_reason").Updates(r).Error; err != nil {
+				return nil, fmt.Errorf("send back registration %d: %w", id, err)
 			}
-			return r, auditBy(tx, now, actor, "return_registration", "community_registration", id, "ok", map[string]any{"reason": reason})
+			return r, auditBy(tx, now, actor, "return_registration", "community_registration", id, "ok", nil)
 		}
 		r.ConfirmedAt, r.ConfirmedBy = &now, &actor.MemberID
 		if err := tx.Save(r).Error; err != nil {
@@ -262,7 +263,7 @@ func (s *Communities) Registrations(ctx context.Context, actor *model.Actor, com
 		if _, err := overseen(db, actor, communityID); err != nil {
 			return nil, err
 		}
-		rows = rows.Where("r.community_id = ? AND r.until_day > ?", communityID, today)
+		rows = rows.Where("r.community_id = ? AND r.until_day > ? AND r.returned = 0", communityID, today)
 	}
 	before, err := readPlace(cursor)
 	if err != nil {

@@ -132,7 +132,7 @@ func (s *Corrections) annul(tx *gorm.DB, actor *model.Actor, a *model.Activity, 
 			return err
 		}
 	}
-	return auditBy(tx, now, actor, "annul_check_in", "activity", a.ID, "ok", map[string]any{"attendance_id": t.ID, "member_id": t.MemberID, "reason": reason})
+	return auditBy(tx, now, actor, "annul_check_in", "activity", a.ID, "ok", map[string]any{"attendance_id": t.ID, "member_id": t.MemberID})
 }
 
 func annulled(tx *gorm.DB, all sides, actor *model.Actor, a *model.Activity, t *model.Attendance) (*Annulled, error) {
@@ -219,7 +219,7 @@ func (s *Corrections) Correct(ctx context.Context, actor *model.Actor, id uint64
 			return nil, err
 		}
 		row.Reason, row.Once = reason, once
-		err = auditBy(tx, now, actor, "correct_attendance", "activity", id, "ok", map[string]any{"member_id": in.MemberID, "status": in.Status, "day": row.Day, "reason": reason})
+		err = auditBy(tx, now, actor, "correct_attendance", "activity", id, "ok", map[string]any{"member_id": in.MemberID, "status": in.Status, "day": row.Day})
 		if err != nil {
 			return nil, err
 		}

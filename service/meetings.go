@@ -182,7 +182,11 @@ func (s *Meetings) Record(ctx context.Context, actor *model.Actor, id uint64, in
 			return nil, model.ErrAlreadyCheckedIn.With("checked_in_at", t.At)
 		}
 		if in.Status != model.Present {
-			return excuse(tx, actor, a, member, in, once, now)
+			out, err := excuse(tx, actor, a, member, in, once, now)
+			if err != nil {
+				return nil, err
+			}
+			return out, auditBy(tx, now, actor, "record_leave", "activity", id, "ok", map[string]any{"member_id": in.MemberID, "status": in.Status})
 		}
 		if now.Before(a.OpensAt) {
 			return nil, model.ErrNotOpenYet.With("opens_at", a.OpensAt)
@@ -192,7 +196,8 @@ func (s *Meetings) Record(ctx context.Context, actor *model.Actor, id uint64, in
 		if err := tx.Create(t).Error; err != nil {
 			return nil, fmt.Errorf("record attendance: %w", err)
 		}
-		return recorded(a, member, t), nil
+		return recorded(a, member, t), auditBy(tx, now, actor, "record_attendance", "activity", id, "ok",
+			map[string]any{"attendance_id": t.ID, "member_id": t.MemberID, "by": t.Provenance})
 	})
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
 		// Somebody was quicker: the second look finds that record and says so.

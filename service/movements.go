@@ -230,8 +230,12 @@ func (s *Movements) Record(ctx context.Context, actor *model.Actor, id uint64, i
 				return nil, err
 			}
 		}
-		return s.move(tx, a, own, &model.Movement{MemberID: in.MemberID, Direction: in.Direction, At: now, Provenance: model.ByTick, Flag: flag,
+		out, err := s.move(tx, a, own, &model.Movement{MemberID: in.MemberID, Direction: in.Direction, At: now, Provenance: model.ByTick, Flag: flag,
 			RecordedBy: &actor.MemberID, Reason: cleanLine(in.Reason), Once: once})
+		if err != nil {
+			return nil, err
+		}
+		return out, auditBy(tx, now, actor, "record_movement", "activity", id, "ok", map[string]any{"member_id": in.MemberID, "direction": in.Direction})
 	})
 	if err == nil {
 		s.boards.changed(ctx, id)

@@ -372,6 +372,9 @@ func (s *OfflineItems) settle(tx *gorm.DB, actor *model.Actor, id uint64, group 
 			return nil, fmt.Errorf("keep %d offline items: %w", len(rows), err)
 		}
 	}
+	if err := auditOffline(tx, actor, a, rows); err != nil {
+		return nil, err
+	}
 	for _, e := range all {
 		if once := first[e.item.Nonce]; !e.stored && once != e { // the same nonce again in one batch
 			e.take(&once.item)
@@ -381,6 +384,21 @@ func (s *OfflineItems) settle(tx *gorm.DB, actor *model.Actor, id uint64, group 
 		out[i].stored = true
 	}
 	return out, nil
+}
+
+// auditOffline notes what somebody recorded of others. A member's own scan is
+// its own record.
+func auditOffline(tx *gorm.DB, actor *model.Actor, a *model.Activity, rows []*model.OfflineItem) error {
+	recorded := 0
+	for _, item := range rows {
+		if item.Kind != model.OfflineScan && item.Refusal == "" {
+			recorded++
+		}
+	}
+	if recorded == 0 {
+		return nil
+	}
+	return auditBy(tx, rows[0].ReceivedAt, actor, "record_offline", "activity", a.ID, "ok", map[string]any{"recorded": recorded})
 }
 
 // settleOne records the arrival, or notes in the item why not.

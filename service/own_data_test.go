@@ -81,9 +81,12 @@ func aLife(t *testing.T, w *trial.World) *life {
 		&model.Attendance{ActivityID: a.ID, MemberID: l.p.ID, BranchID: o.branch.ID, Status: model.Present, Provenance: model.ByTick, At: now, Location: model.LocationNotGiven, Reason: "原因" + canary, Once: once()},
 		&model.Leave{ActivityID: a.ID, MemberID: l.p.ID, Status: model.SickLeave, Reason: "病" + canary, RecordedBy: 1, CreatedAt: now, Once: once()},
 		&model.Consent{AccountID: account.ID, TemplateID: "t", State: model.ConsentHeld, AcceptedAt: now},
-		&model.CommunityRegistration{CommunityID: community.ID, MemberID: &l.p.ID, Span: model.Span{From: "2026-01-01", Until: model.Forever}, CreatedBy: l.p.ID, CreatedAt: now},
+		&model.CommunityRegistration{CommunityID: community.ID, MemberID: &l.p.ID, ReturnReason: "退" + canary, Span: model.Span{From: "2026-01-01", Until: model.Forever}, CreatedBy: l.p.ID, CreatedAt: now},
 		&model.Invitation{MemberID: l.p.ID, CodeHash: canary, IssuedBy: 1, ExpiresAt: now, CreatedAt: now},
 		&model.ServiceHours{MemberID: l.p.ID, BranchID: o.branch.ID, CommunityID: community.ID, Day: "2026-03-01", Provenance: model.Attested, Minutes: 90, Reason: "帮" + canary, At: now})
+	reminder := &model.Reminder{ActivityID: a.ID, MemberID: l.p.ID, Kind: model.DayBefore, Purpose: model.ActivityReminder, DueAt: now, NotAfter: now, StartsAt: now, State: model.Expired, NextAt: now, LeaseUntil: now, CreatedAt: now}
+	insert(reminder)
+	insert(&model.SendDecision{ReminderID: reminder.ID, At: now, State: model.Queued, Reason: "requeued", Note: "给" + canary})
 	w.Post(l.p, o.branch, model.CommitteeMember)
 	day := &model.ServiceDay{CommunityID: community.ID, Title: "服务日", StartsAt: now.Add(48 * time.Hour), EndsAt: now.Add(49 * time.Hour), SignUpUntil: now.Add(48 * time.Hour),
 		CancelUntil: now.Add(48 * time.Hour), Status: model.Published, Version: 1, CreatedBy: 1, CreatedAt: now, Once: model.Once{Nonce: "1"}}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -325,14 +326,14 @@ func (s *Reminders) Dead(ctx context.Context, limit int) ([]DeadReminder, error)
 	return rows, nil
 }
 
-// Requeue puts a dead message back into the queue, with a reason that the audit
-// keeps. One that may have arrived can arrive a second time.
+// Requeue puts a dead message back into the queue, with a reason that stands in
+// its history. One that may have arrived can arrive a second time.
 func (s *Reminders) Requeue(ctx context.Context, actor *model.Actor, id uint64, reason string) error {
 	if !actor.Operates() {
 		return model.ErrForbidden
 	}
-	if reason = cleanText(reason); reason == "" {
-		return model.BadField("reason", "请写明重新排队的理由")
+	if reason = cleanLine(reason); reason == "" || utf8.RuneCountInString(reason) > 200 {
+		return model.BadField("reason", "请写明重新排队的理由，最多 200 个字")
 	}
 	now := s.now()
 	_, err := inTx(ctx, s.db, func(tx *gorm.DB) (struct{}, error) {
@@ -348,12 +349,12 @@ func (s *Reminders) Requeue(ctx context.Context, actor *model.Actor, id uint64, 
 		err = tx.Model(r).Updates(map[string]any{"state": model.Queued, "reason": "", "next_at": now, "tries": 0, "doubts": 0,
 			"token": "", "lease_until": now, "consent_id": 0, "called_at": nil, "settled_at": nil}).Error
 		if err == nil {
-			err = tx.Create(&model.SendDecision{ReminderID: id, At: now, State: model.Queued, Reason: "requeued"}).Error
+			err = tx.Create(&model.SendDecision{ReminderID: id, At: now, State: model.Queued, Reason: "requeued", Note: reason}).Error
 		}
 		if err != nil {
 			return struct{}{}, fmt.Errorf("put back reminder %d: %w", id, err)
 		}
-		return struct{}{}, auditBy(tx, now, actor, "requeue_reminder", "reminder", id, "ok", map[string]any{"reason": reason})
+		return struct{}{}, auditBy(tx, now, actor, "requeue_reminder", "reminder", id, "ok", nil)
 	})
 	return err
 }

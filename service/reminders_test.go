@@ -453,6 +453,14 @@ func TestABusyPlatformIsTriedAgainALimitedNumberOfTimes(t *testing.T) {
 		if err := b.Reminders.Requeue(t.Context(), model.Operator(), id, "平台恢复"); err != nil {
 			t.Fatal(err)
 		}
+		var why model.SendDecision
+		if err := b.DB.Take(&why, "reminder_id = ? AND note <> ''", id).Error; err != nil || why.Note != "平台恢复" {
+			t.Errorf("its history says %+v, %v", why, err)
+		}
+		var entry model.AuditEntry
+		if err := b.DB.Take(&entry, "action = 'requeue_reminder'").Error; err != nil || entry.Details != "" {
+			t.Errorf("the audit says %+v, %v", entry, err)
+		}
 		b.sendNow()
 		b.want(b.members[1], model.DayBefore, model.Sent, "")
 		if err := b.Reminders.Requeue(t.Context(), model.Operator(), id, "再来一次"); err == nil {

@@ -224,6 +224,9 @@ func (s *Requests) WithdrawLeave(ctx context.Context, actor *model.Actor, id uin
 		if err := tx.Save(r).Error; err != nil {
 			return nil, fmt.Errorf("withdraw leave %d: %w", id, err)
 		}
+		if err := auditBy(tx, now, actor, "withdraw_leave", "leave_request", id, "ok", nil); err != nil {
+			return nil, err
+		}
 		if err := releaseDeciders(tx, s.settings.Sending, a, now); err != nil || !approved {
 			return r, err
 		}

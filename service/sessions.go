@@ -68,7 +68,7 @@ func (s *Sessions) SignIn(ctx context.Context, in SignInInput) (*SignedIn, error
 	now := s.now()
 	openID, err := s.platform.SignIn(ctx, in.Code)
 	if err != nil {
-		return nil, s.failed(ctx, in.Address, platformRefusal(err, model.ErrBadLoginCode))
+		return nil, s.failed(ctx, &model.Actor{Address: in.Address}, "sign_in", platformRefusal(err, model.ErrBadLoginCode))
 	}
 	token := randomToken()
 	var ended []model.Session
@@ -99,14 +99,15 @@ func (s *Sessions) SignIn(ctx context.Context, in SignInInput) (*SignedIn, error
 	return out, err
 }
 
-// failed audits a sign-in that was refused, a few a minute from one address.
-// Who it was nobody knows.
-func (s *Sessions) failed(ctx context.Context, address string, err error) error {
+// failed audits that somebody could not sign in, or show which member they are:
+// a few a minute from one address. Before they have an account nobody knows who
+// it was.
+func (s *Sessions) failed(ctx context.Context, actor *model.Actor, action string, err error) error {
 	var e *model.Error
-	if !errors.As(err, &e) || e.Kind == model.Unavailable || !s.pace.take("failed:"+address, rate.Every(time.Minute), refusalBurst) {
+	if !errors.As(err, &e) || e.Kind == model.Unavailable || !s.pace.take(action+" failed:"+actor.Address, rate.Every(time.Minute), refusalBurst) {
 		return err
 	}
-	if err := auditBy(s.db.WithContext(ctx), s.now(), &model.Actor{Address: address}, "sign_in", "account", 0, e.Code, nil); err != nil {
+	if err := auditBy(s.db.WithContext(ctx), s.now(), actor, action, "account", actor.AccountID, e.Code, nil); err != nil {
 		return err
 	}
 	return e
