@@ -10,6 +10,7 @@ import (
 	"dangri/model"
 	"dangri/service"
 	"dangri/service/trial"
+	"dangri/wechat/sim"
 )
 
 func (m *meeting) minutes(version int, content string) body {
@@ -45,6 +46,42 @@ func TestMinutesAreWrittenFromTheStartOnAndCorrectedAWeekAfterTheClosing(t *test
 		if n := s.audited("write_minutes", "activity", m.id); n != 2 {
 			t.Errorf("%d audit rows", n)
 		}
+	})
+}
+
+func TestMinutesThatDoNotPassAreNotSignedAndNobodyElseReadsThem(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(2)
+		m.begins()
+		p, version := m.phone(m.secretary), 0
+		sign := func() *reply { return p.post(m.path(m.id, "/minutes/signature"), body{"version": version}) }
+		unsigned := func() {
+			t.Helper()
+			want(t, m.phone(m.members[0]).get(m.path(m.id, "/minutes")), 404, "minutes_not_found")
+		}
+		write := func(field, text string) {
+			t.Helper()
+			want(t, p.put(m.path(m.id, "/minutes"), m.minutes(version, "内容").with(field, text)), 200, "ok")
+			version++
+			s.touch(m.secretary)
+		}
+		for word, code := range map[string]string{sim.RiskyWord: "text_risky", sim.ReviewWord: "text_review"} {
+			for field, text := range map[string]string{"agenda": "议题" + word, "content": strings.Repeat("文", 6000) + word, "decisions": word} {
+				write(field, text)
+				want(t, sign(), 409, code)
+				unsigned()
+			}
+		}
+		write("content", "别的内容")
+		s.WeChat.Arm(sim.Fault{Endpoint: "wxa/msg_sec_check", Kind: sim.HTML})
+		want(t, sign(), 503, "wechat_unavailable")
+		unsigned()
+		want(t, m.phone(m.members[0]).post(m.path(m.id, "/minutes/signature"), body{"version": version}), 403, "not_conductor")
+		s.WeChat.Disarm()
+		want(t, sign(), 200, "ok")
+		s.WeChat.Arm(sim.Fault{Endpoint: "wxa/msg_sec_check", Kind: sim.HTML})
+		want(t, sign(), 200, "ok") // what is signed is not shown to WeChat again
+		want(t, m.phone(m.members[0]).get(m.path(m.id, "/minutes")), 200, "ok")
 	})
 }
 

@@ -13,8 +13,9 @@ import (
 // Minutes is the 会议记录 of meetings: written in versions, signed by the
 // secretary. Of a joint meeting each branch keeps its own.
 type Minutes struct {
-	db  *gorm.DB
-	now func() time.Time
+	db       *gorm.DB
+	platform Platform
+	now      func() time.Time
 }
 
 // MinutesInput is the minutes as they should be. Version is the one that the
@@ -166,9 +167,14 @@ type SignInput struct {
 }
 
 // Sign puts the secretary's name under the newest version, and refuses an older
-// one. A later edit needs a new signature; the signed version stays as it is.
+// one. From then on the members may read it, so its text passes WeChat's content
+// check first: refused when risky, and what cannot be checked now is not signed
+// now. A later edit needs a new signature; the signed version stays as it is.
 // Signing again changes nothing.
 func (s *Minutes) Sign(ctx context.Context, actor *model.Actor, activityID, branchID uint64, in SignInput) (*MinutesView, error) {
+	if err := s.checkText(ctx, actor, activityID, branchID, in.Version); err != nil {
+		return nil, err
+	}
 	now := s.now()
 	return inTx(ctx, s.db, func(tx *gorm.DB) (*MinutesView, error) {
 		at, err := signs(tx, actor, activityID, branchID)
@@ -202,6 +208,25 @@ func (s *Minutes) Sign(ctx context.Context, actor *model.Actor, activityID, bran
 		}
 		return minutesView(tx, all, in.Version)
 	})
+}
+
+// checkText has the version checked that is to be signed, if there is anything to
+// sign. A version never changes, so it is the same one afterwards.
+func (s *Minutes) checkText(ctx context.Context, actor *model.Actor, activityID, branchID uint64, version int) error {
+	db := s.db.WithContext(ctx)
+	at, err := signs(db, actor, activityID, branchID)
+	if err != nil {
+		return err
+	}
+	all, err := versionsOf(db, activityID, at)
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	newest := &all[len(all)-1]
+	if newest.Version != version || newest.SignedAt != nil {
+		return nil
+	}
+	return checkText(ctx, s.platform, actor, newest.Agenda+"\n"+newest.Content+"\n"+newest.Decisions)
 }
 
 // signs is the side whose minutes the actor signs.

@@ -155,7 +155,7 @@ func New(p Parts) *Services {
 		Boards:        boards,
 		Screens:       newScreens(p, codes, boards),
 		Sheets:        sheets,
-		Minutes:       &Minutes{db: p.DB, now: p.Now},
+		Minutes:       &Minutes{db: p.DB, platform: p.Platform, now: p.Now},
 		Votes:         &Votes{db: p.DB, now: p.Now},
 		Photos:        photos,
 		PaperSheets:   &PaperSheets{db: p.DB, boards: boards, settings: p.Settings, now: p.Now},
