@@ -67,3 +67,11 @@ func (b *bucket) Get(ctx context.Context, name string) ([]byte, error) {
 	}
 	return content, nil
 }
+
+// Delete takes away what was put under the name.
+func (b *bucket) Delete(ctx context.Context, name string) error {
+	if err := b.client.RemoveObject(ctx, b.at.Bucket, b.name(name), minio.RemoveObjectOptions{}); err != nil {
+		return fmt.Errorf("delete file from the store: %w", err)
+	}
+	return nil
+}

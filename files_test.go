@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"dangri/config"
+	"dangri/service"
 )
 
 // store speaks as much of S3 as is asked of one, and only to who signs.
@@ -32,6 +33,9 @@ func store(t *testing.T) (*httptest.Server, map[string]string) {
 			}
 			kept[r.URL.Path] = string(raw)
 			w.Header().Set("ETag", `"1"`)
+		case r.Method == http.MethodDelete:
+			delete(kept, r.URL.Path)
+			w.WriteHeader(http.StatusNoContent)
 		case !ok:
 			w.Header().Set("Content-Type", "application/xml")
 			w.WriteHeader(http.StatusNotFound)
@@ -70,9 +74,26 @@ func TestFilesAreKeptInAFolderOrABucketAlike(t *testing.T) {
 			if got, err := files.Get(t.Context(), "ab13"); err == nil {
 				t.Errorf("what was never put is %q", got)
 			}
+			if err := files.Put(t.Context(), "ab14", []byte("传错了")); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // deleting again is harmless
+				if err := files.Delete(t.Context(), "ab14"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got, err := files.Get(t.Context(), "ab14"); err == nil {
+				t.Errorf("what was deleted is %q", got)
+			}
 		})
 	}
 	if kept["/dangri/photos/ab12"] != "照片" || len(kept) != 1 {
 		t.Errorf("the store has %q", kept)
+	}
+}
+
+func TestNothingIsDeletedWhereTheFolderIsNotAtAll(t *testing.T) {
+	if err := service.Folder(filepath.Join(t.TempDir(), "elsewhere")).Delete(t.Context(), "ab12"); err == nil {
+		t.Error("a file of another machine counts as deleted")
 	}
 }

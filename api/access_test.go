@@ -257,6 +257,10 @@ var accessTable = []access{
 		r := g.recorded(l, false)
 		return call{path: g.path(r.activity, fmt.Sprint("/photos/", r.photo))}
 	}, [roles]int{401, 403, 403, 403, 200, 200, 200, 200, 404, 404, 404}, nil},
+	{"removePhoto", false, func(g *ground, l *land, _ *caller) call {
+		r := g.recorded(l, false)
+		return call{path: g.path(r.activity, fmt.Sprint("/photos/", r.photo, "/removal")), body: body{"reason": "传错了" + l.canary}}
+	}, [roles]int{401, 403, 403, 403, 200, 200, 403, 200, 404, 404, 404}, nil},
 	{"recordPaperSheet", false, func(g *ground, l *land, _ *caller) call {
 		r := g.recorded(l, false)
 		return call{path: g.path(r.activity, "/paper-sheets"), body: body{"photo_id": r.photo, "member_ids": []uint64{l.victim}, "nonce": nonce()}}

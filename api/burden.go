@@ -54,7 +54,7 @@ var asks = map[string]ask{
 // officeWork is what those do who hold a post.
 var officeWork = []string{
 	"draftActivity", "editActivity", "annulCheckIn", "recordAttendance", "cancelActivity", "newCheckInCode", "closeActivity", "correctAttendance",
-	"exemptMember", "editSeries", "inviteBranch", "withdrawJointInvitation", "answerJointInvitation", "recordMinutes", "signMinutes", "attachPhoto",
+	"exemptMember", "editSeries", "inviteBranch", "withdrawJointInvitation", "answerJointInvitation", "recordMinutes", "signMinutes", "attachPhoto", "removePhoto",
 	"publishActivity", "restoreActivity", "endSeries", "repeatActivity", "recordVote", "annulVote", "confirmFeedbackSlip", "confirmCommunityRegistration",
 	"answerComplaint", "answerObjection", "confirmHouseholdVisit", "updateMember", "unbindMember", "eraseMember", "inviteMember", "endMembership",
 	"transferMember", "addOrganisation", "importOrganisations", "updateOrganisation", "importRoster", "importServiceHours", "grantPost", "endPost",

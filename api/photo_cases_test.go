@@ -10,6 +10,7 @@ import (
 	"mime/multipart"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -174,4 +175,156 @@ func TestOnePhotoSentManyTimesAtOnceIsKeptOnce(t *testing.T) {
 			}
 		}
 	})
+}
+
+func (m *meeting) remove(p *phone, id uint64, reason string) *reply {
+	m.t.Helper()
+	return p.post(m.path(m.id, fmt.Sprint("/photos/", id, "/removal")), body{"reason": reason})
+}
+
+func TestAPhotoAddedByMistakeIsRemovedAndWhoWhenAndWhyStays(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(2)
+		p := m.phone(m.secretary)
+		wrong := as[service.PhotoView](t, m.attach(p, model.ScenePhoto, pictureOf(t, 1)))
+		right := as[service.PhotoView](t, m.attach(p, model.ScenePhoto, pictureOf(t, 2)))
+		s.Clock.Advance(time.Minute)
+		want(t, m.remove(p, wrong.ID, " 　 "), 400, "invalid_field")
+		want(t, m.remove(m.phone(m.members[0]), wrong.ID, "传错了"), 403, "not_conductor")
+		want(t, m.remove(p, 999999, "传错了"), 404, "photo_not_found")
+		gone := m.remove(p, wrong.ID, "传错了会议")
+		removed := as[service.PhotoView](t, gone).Removed
+		if removed == nil || removed.By != "沈书记" || removed.Reason != "传错了会议" || !removed.At.Equal(s.Clock.Now()) {
+			t.Fatalf("removed: %+v", removed)
+		}
+		s.Clock.Advance(time.Minute)
+		sameBytes(t, gone, m.remove(p, wrong.ID, "再移除一次"))
+		rows := s.entries("action = 'remove_photo'")
+		if len(rows) != 1 || rows[0].Object != fmt.Sprint("photo/", wrong.ID) || rows[0].MemberID != m.secretary.ID || rows[0].Result != "ok" ||
+			rows[0].Details != fmt.Sprintf(`{"activity_id":%d}`, m.id) {
+			t.Errorf("the audit says %+v", rows)
+		}
+		list := as[service.PhotoList](t, p.get(m.path(m.id, "/photos")))
+		if len(list.Items) != 1 || list.Items[0] != right || len(list.Removed) != 1 || list.Removed[0].ID != wrong.ID || *list.Removed[0].Removed != *removed {
+			t.Errorf("listed: %+v", list)
+		}
+		read := func(id uint64) *reply { return p.get(m.path(m.id, fmt.Sprint("/photos/", id))) }
+		sameBytes(t, read(wrong.ID), read(999999))
+		photos := 0
+		for name := range unpacked(t, p.get(m.path(m.id, "/pack.zip"))) {
+			if strings.HasSuffix(name, ".jpg") {
+				photos++
+			}
+		}
+		if photos != 1 {
+			t.Errorf("the pack holds %d photos", photos)
+		}
+		// The same photo may be added again, and then has its content though that
+		// of the removed one goes.
+		again := as[service.PhotoView](t, m.attach(p, model.ScenePhoto, pictureOf(t, 1)))
+		if again.ID == wrong.ID || again.Removed != nil {
+			t.Errorf("added again: %+v", again)
+		}
+		s.Clock.Advance(25 * time.Hour)
+		if _, err := s.Retention.Apply(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.SignIn(m.secretary)
+		p = m.phone(m.secretary)
+		want(t, read(again.ID), 200, "ok")
+		// Another meeting's photo is not this one's.
+		m.id = m.publish(m.branch)
+		sameBytes(t, m.remove(p, again.ID, "传错了"), m.remove(p, 999999, "传错了"))
+	})
+}
+
+func TestAPhotoThatOthersRelyOnIsNotRemoved(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(2)
+		p := m.phone(m.secretary)
+		m.begins()
+		paper := m.paperPhoto()
+		want(t, m.paper(body{"photo_id": paper, "member_ids": ids(m.members[0]), "nonce": nonce()}), 200, "ok")
+		want(t, m.remove(p, paper, "传错了"), 409, "photo_used")
+		scene := as[service.PhotoView](t, m.attach(p, model.ScenePhoto, pictureOf(t, 5))).ID
+		want(t, p.put(m.path(m.id, "/minutes"), m.minutes(0, "内容")), 200, "ok")
+		want(t, p.post(m.path(m.id, "/minutes/signature"), body{"version": 1}), 200, "ok")
+		want(t, p.post(m.path(m.id, "/closing"), nil), 200, "ok")
+		want(t, m.remove(p, scene, "传错了"), 409, "photo_signed")
+		want(t, p.put(m.path(m.id, "/minutes"), m.minutes(1, "改过的")), 200, "ok")
+		want(t, m.remove(p, scene, "传错了"), 200, "ok")
+		want(t, p.post(m.path(m.id, "/minutes/signature"), body{"version": 2}), 200, "ok")
+		want(t, m.remove(p, scene, "传错了"), 200, "ok") // again
+	})
+}
+
+func TestAtAJointMeetingEachBranchRemovesItsOwnPhotos(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		j := s.aJointMeeting(2, 2)
+		want(t, j.answer(true), 200, "ok")
+		host, partner := j.phone(j.secretary), j.phone(j.partner.secretary)
+		scene := as[service.PhotoView](t, j.attach(partner, model.ScenePhoto, pictureOf(t, 1))).ID
+		paper := as[service.PhotoView](t, j.attach(partner, model.PaperSheetPhoto, pictureOf(t, 2))).ID
+		own := as[service.PhotoView](t, j.attach(host, model.ScenePhoto, pictureOf(t, 1))).ID
+		want(t, j.remove(host, scene, "传错了"), 403, "not_conductor")
+		want(t, j.remove(partner, own, "传错了"), 403, "not_conductor")
+		sameBytes(t, j.remove(host, paper, "传错了"), j.remove(host, 999999, "传错了"))
+		want(t, j.remove(partner, scene, "传错了"), 200, "ok")
+		want(t, j.remove(partner, paper, "传错了"), 200, "ok")
+		if list := as[service.PhotoList](t, host.get(j.path(j.id, "/photos"))); len(list.Items) != 1 || list.Items[0].ID != own || len(list.Removed) != 1 {
+			t.Errorf("the host's list: %+v", list)
+		}
+	})
+}
+
+// removeAndRecord removes a paper sheet's photo and records people from it at
+// once, on two replicas, and says whether both went through.
+func (m *meeting) removeAndRecord(other *meeting, photo uint64) bool {
+	m.t.Helper()
+	var removed, recorded *reply
+	trial.Race(2, func(i int) {
+		if i == 0 {
+			removed = m.remove(m.phone(m.secretary), photo, "传错了")
+		} else {
+			recorded = other.paper(body{"photo_id": photo, "member_ids": ids(m.members[0]), "nonce": nonce()})
+		}
+	})
+	for _, r := range []*reply{removed, recorded} {
+		if code := r.code(); r.Status != 200 && code != "photo_used" && code != "photo_not_found" {
+			m.t.Fatalf("got %d %s", r.Status, r.Body)
+		}
+	}
+	return removed.Status == 200 && recorded.Status == 200
+}
+
+func TestRemovingAPhotoRacesItsPaperSheetAndOneWins(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(1)
+		m.phone(m.secretary)
+		other := m.on(s.replica())
+		for range 10 {
+			m.id = m.publish(m.branch)
+			other.id = m.id
+			if m.removeAndRecord(other, m.paperPhoto()) {
+				t.Fatal("people are on record from a photo that was removed")
+			}
+		}
+	})
+}
+
+func TestRemovingAPhoto_Control_WithoutLocksBothWin(t *testing.T) {
+	onServer(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(1)
+		m.phone(m.secretary)
+		other := m.on(s.replica())
+		for round := range 60 {
+			m.id = m.publish(m.branch)
+			other.id = m.id
+			if m.removeAndRecord(other, m.paperPhoto()) {
+				t.Logf("seen in round %d", round)
+				return
+			}
+		}
+		t.Error("sixty rounds without locks and one always won: this test cannot see the race")
+	}, skipLocks)
 }

@@ -39,3 +39,15 @@ func readPhoto(s *service.Services) useCase[ofPhoto, []byte] {
 		return s.Photos.Read(ctx, actor, r.ActivityID, r.PhotoID)
 	}
 }
+
+type removePhotoRequest struct {
+	OfActivity
+	PhotoID uint64 `path:"photo_id" minimum:"1" maximum:"9007199254740991"`
+	Body    service.RemovalInput
+}
+
+func removePhoto(s *service.Services) useCase[removePhotoRequest, *service.PhotoView] {
+	return func(ctx context.Context, actor *model.Actor, r *removePhotoRequest) (*service.PhotoView, error) {
+		return s.Photos.Remove(ctx, actor, r.ActivityID, r.PhotoID, r.Body)
+	}
+}

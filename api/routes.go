@@ -62,6 +62,7 @@ func routes(r *router) {
 	route(r, "GET", "/v1/activities/{activity_id}/photos", "listPhotos", "会议的照片", member(r, listPhotos(s)))
 	photo(r, "/v1/activities/{activity_id}/photos", "attachPhoto", "上传照片：纸质签到表或会场", member(r, attachPhoto(s)))
 	file(r, "/v1/activities/{activity_id}/photos/{photo_id}", "readPhoto", "看照片（纸质签到表留痕）", jpeg, member(r, readPhoto(s)))
+	route(r, "POST", "/v1/activities/{activity_id}/photos/{photo_id}/removal", "removePhoto", "移除传错的照片", member(r, removePhoto(s)))
 	route(r, "POST", "/v1/activities/{activity_id}/paper-sheets", "recordPaperSheet", "按纸质签到表登记", member(r, recordPaperSheet(s)))
 	file(r, "/v1/activities/{activity_id}/pack.zip", "meetingPack", "上传山东e支部的资料包", archive, member(r, meetingPack(s)))
 

@@ -311,7 +311,7 @@ var written = []string{
 	"service_days.title", "service_days.content", "service_days.place", "service_days.contact", "service_days.cancel_reason",
 	"service_slots.name", "slot_sign_ups.reason", "slot_sign_ups.absence_reason", "service_hours.reason",
 	"hour_objections.reason", "hour_objections.answer", "calendar_days.name", "feedback_slips.comment",
-	"activity_series.plan", "minutes.agenda", "minutes.content", "minutes.decisions", "votes.subject", "votes.annul_reason",
+	"activity_series.plan", "photos.remove_reason", "minutes.agenda", "minutes.content", "minutes.decisions", "votes.subject", "votes.annul_reason",
 	"complaints.text", "complaints.answer",
 }
 

@@ -2,7 +2,9 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -49,6 +51,21 @@ func (f Folder) Get(_ context.Context, name string) ([]byte, error) {
 		return nil, fmt.Errorf("read file: %w", err)
 	}
 	return content, nil
+}
+
+// Delete removes the file. Where the whole folder is missing this is not the
+// machine that has the files, and nothing is known to be gone.
+func (f Folder) Delete(_ context.Context, name string) error {
+	_, err := os.Stat(string(f))
+	if err == nil {
+		if err = os.Remove(f.path(name)); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("delete file: %w", err)
+	}
+	return nil
 }
 
 // path spreads the files over folders by their first letters: a folder of a

@@ -213,7 +213,7 @@ func (s *Papers) Pack(ctx context.Context, actor *model.Actor, activityID, branc
 		if sheet, err = s.sheet(tx, actor, a, joint, at, now); err != nil {
 			return nil, err
 		}
-		err = tx.Order("id").Find(&photos, "activity_id = ? AND (purpose = ? OR purpose = ? AND partner_id = ? AND ?)",
+		err = tx.Order("id").Find(&photos, "activity_id = ? AND removed = 0 AND (purpose = ? OR purpose = ? AND partner_id = ? AND ?)",
 			activityID, model.ScenePhoto, model.PaperSheetPhoto, at.partner, withPaper).Error
 		if err != nil {
 			return nil, fmt.Errorf("photos of activity %d: %w", activityID, err)

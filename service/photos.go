@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"dangri/model"
 )
@@ -28,6 +29,7 @@ type PhotoView struct {
 	Bytes      int                `json:"bytes"`
 	AttachedBy string             `json:"attached_by"`
 	AttachedAt time.Time          `json:"attached_at"`
+	Removed    *Annulment         `json:"removed,omitempty" doc:"已移除：谁、何时、为何"`
 }
 
 // Attach adds a photo to a meeting, from the opening of its check-in on; at a
@@ -69,8 +71,11 @@ func (s *Photos) Attach(ctx context.Context, actor *model.Actor, activityID, bra
 		if err := mayAttach(a, now); err != nil {
 			return nil, err
 		}
+		if err := s.keepAgain(ctx, tx, made); err != nil {
+			return nil, err
+		}
 		var already int64
-		if err := tx.Model(&model.Photo{}).Where("activity_id = ? AND partner_id = ?", activityID, at.partner).Count(&already).Error; err != nil {
+		if err := tx.Model(&model.Photo{}).Where("activity_id = ? AND partner_id = ? AND removed = 0", activityID, at.partner).Count(&already).Error; err != nil {
 			return nil, fmt.Errorf("count photos of activity %d: %w", activityID, err)
 		}
 		if already >= model.MaxPhotos {
@@ -105,7 +110,7 @@ func mayAttach(a *model.Activity, now time.Time) error {
 
 func (s *Photos) first(tx *gorm.DB, activityID, partner uint64, purpose model.PhotoPurpose, digest string) (*PhotoView, error) {
 	var rows []model.Photo
-	err := tx.Limit(1).Find(&rows, "activity_id = ? AND partner_id = ? AND purpose = ? AND digest = ?", activityID, partner, purpose, digest).Error
+	err := tx.Limit(1).Find(&rows, "activity_id = ? AND partner_id = ? AND purpose = ? AND digest = ? AND removed = 0", activityID, partner, purpose, digest).Error
 	if err != nil {
 		return nil, fmt.Errorf("find photo of activity %d: %w", activityID, err)
 	}
@@ -115,17 +120,108 @@ func (s *Photos) first(tx *gorm.DB, activityID, partner uint64, purpose model.Ph
 	return photoView(tx, &rows[0])
 }
 
+// keepAgain puts the content once more where the same photo was removed before:
+// its content may be going just now, and whoever takes it away holds the rows.
+func (s *Photos) keepAgain(ctx context.Context, tx *gorm.DB, made *picture) error {
+	var removed []model.Photo
+	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Order("id").Find(&removed, "digest = ? AND removed <> 0", made.digest).Error
+	if err != nil {
+		return fmt.Errorf("find removed photos: %w", err)
+	}
+	if len(removed) == 0 {
+		return nil
+	}
+	return wrapped(s.files.Put(ctx, made.digest, made.content), "keep photo again")
+}
+
 func photoView(tx *gorm.DB, p *model.Photo) (*PhotoView, error) {
-	names, err := namesOf(tx, []uint64{p.AttachedBy})
+	names, err := namesOf(tx, []uint64{p.AttachedBy, deref(p.RemovedBy)})
 	if err != nil {
 		return nil, err
 	}
-	return &PhotoView{ID: p.ID, Purpose: p.Purpose, Width: p.Width, Height: p.Height, Bytes: p.Bytes, AttachedBy: names[p.AttachedBy], AttachedAt: p.AttachedAt}, nil
+	view := &PhotoView{ID: p.ID, Purpose: p.Purpose, Width: p.Width, Height: p.Height, Bytes: p.Bytes, AttachedBy: names[p.AttachedBy], AttachedAt: p.AttachedAt}
+	if p.Removed != 0 {
+		view.Removed = &Annulment{At: *p.RemovedAt, By: names[*p.RemovedBy], Reason: p.RemoveReason}
+	}
+	return view, nil
+}
+
+// RemovalInput says why a photo is removed.
+type RemovalInput struct {
+	Reason string `json:"reason" minLength:"2" maxLength:"100" doc:"移除的原因，如传错了会议；留痕"`
+}
+
+// Remove takes back a photo that was added by mistake, for those who may add
+// one, until the secretary has signed the minutes, and not where people were put
+// on record from it. Nobody can look at it any more; the row stays, with who
+// removed it, when and why, and the content goes a day later unless another
+// meeting has the same. At a joint meeting each branch removes its own. Removing
+// again changes nothing.
+func (s *Photos) Remove(ctx context.Context, actor *model.Actor, activityID, photoID uint64, in RemovalInput) (*PhotoView, error) {
+	reason, err := cleanReason(in.Reason)
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	return inTx(ctx, s.db, func(tx *gorm.DB) (*PhotoView, error) {
+		a, all, err := holdJointly(tx, actor, activityID)
+		if err != nil {
+			return nil, err
+		}
+		p, err := find[model.Photo](tx, photoID, model.ErrPhotoNotFound)
+		if err != nil {
+			return nil, err
+		}
+		at := all.of(p.PartnerID)
+		switch {
+		case p.ActivityID != activityID, !all.shows(actor, p):
+			return nil, model.ErrPhotoNotFound
+		case !actor.Conducts(at.line):
+			return nil, model.ErrNotConductor
+		case p.Removed != 0:
+			return photoView(tx, p)
+		}
+		if err := s.removable(tx, a, at, p); err != nil {
+			return nil, err
+		}
+		p.Removed, p.RemovedBy, p.RemovedAt, p.RemoveReason = p.ID, &actor.MemberID, &now, reason
+		if err := tx.Model(p).Select("removed", "removed_by", "removed_at", "remove_reason").Updates(p).Error; err != nil {
+			return nil, fmt.Errorf("remove photo %d: %w", photoID, err)
+		}
+		if err := auditBy(tx, now, actor, "remove_photo", "photo", photoID, "ok", map[string]any{"activity_id": activityID}); err != nil {
+			return nil, err
+		}
+		return photoView(tx, p)
+	})
+}
+
+// removable refuses what others rely on: what the secretary has signed, and what
+// people were put on record from.
+func (s *Photos) removable(tx *gorm.DB, a *model.Activity, at side, p *model.Photo) error {
+	if err := a.Allow(model.Published, model.Closed); err != nil {
+		return err
+	}
+	all, err := versionsOf(tx, a.ID, at)
+	if err != nil {
+		return err
+	}
+	if len(all) > 0 && all[len(all)-1].SignedAt != nil {
+		return model.ErrPhotoSigned
+	}
+	var sheets int64
+	if err := tx.Model(&model.PaperSheet{}).Where("photo_id = ?", p.ID).Count(&sheets).Error; err != nil {
+		return fmt.Errorf("paper sheets of photo %d: %w", p.ID, err)
+	}
+	if sheets > 0 {
+		return model.ErrPhotoUsed
+	}
+	return nil
 }
 
 // PhotoList is the photos of one meeting, in the order in which they came.
 type PhotoList struct {
-	Items []PhotoView `json:"items"`
+	Items   []PhotoView `json:"items"`
+	Removed []PhotoView `json:"removed" doc:"已移除的，照片看不到了"`
 }
 
 // List is the photos of a meeting, for those who oversee its organisation; at a
@@ -141,7 +237,7 @@ func (s *Photos) List(ctx context.Context, actor *model.Actor, activityID uint64
 	if err := db.Order("id").Find(&rows, "activity_id = ?", activityID).Error; err != nil {
 		return nil, fmt.Errorf("photos of activity %d: %w", activityID, err)
 	}
-	out := &PhotoList{Items: make([]PhotoView, 0, len(rows))}
+	out := &PhotoList{Items: []PhotoView{}, Removed: []PhotoView{}}
 	for i := range rows {
 		if !all.shows(actor, &rows[i]) {
 			continue
@@ -150,7 +246,11 @@ func (s *Photos) List(ctx context.Context, actor *model.Actor, activityID uint64
 		if err != nil {
 			return nil, err
 		}
-		out.Items = append(out.Items, *view)
+		if view.Removed != nil {
+			out.Removed = append(out.Removed, *view)
+		} else {
+			out.Items = append(out.Items, *view)
+		}
 	}
 	return out, nil
 }
@@ -189,10 +289,11 @@ func (s *Photos) content(ctx context.Context, p *model.Photo) ([]byte, error) {
 	return content, nil
 }
 
-// photoOf is a photo of the activity that the actor may see.
+// photoOf is a photo of the activity that the actor may see, and that was not
+// removed.
 func photoOf(tx *gorm.DB, all sides, actor *model.Actor, activityID, photoID uint64) (*model.Photo, error) {
 	p, err := find[model.Photo](tx, photoID, model.ErrPhotoNotFound)
-	if err == nil && (p.ActivityID != activityID || !all.shows(actor, p)) {
+	if err == nil && (p.ActivityID != activityID || p.Removed != 0 || !all.shows(actor, p)) {
 		err = model.ErrPhotoNotFound
 	}
 	if err != nil {

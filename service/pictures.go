@@ -184,11 +184,13 @@ func tiffOrientation(tiff []byte) int {
 	return 1
 }
 
-// Files keeps contents under their names for good. What is put again under its
-// name is the same; what no row names may lie there.
+// Files keeps contents under their names. What is put again under its name is the
+// same; what no row names may lie there.
 type Files interface {
 	// Put keeps the content under the name.
 	Put(ctx context.Context, name string, content []byte) error
 	// Get is what was put under the name.
 	Get(ctx context.Context, name string) ([]byte, error)
+	// Delete takes away what was put under the name, if anything.
+	Delete(ctx context.Context, name string) error
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"dangri/model"
 )
@@ -18,6 +19,7 @@ import (
 // What limits guessing lies in Redis and runs out by itself.
 type Retention struct {
 	db       *gorm.DB
+	files    Files
 	seal     *sealer
 	audit    *Audit
 	rules    model.RetentionRules
@@ -45,7 +47,8 @@ type fading struct {
 
 const (
 	retentionBatch = 1000
-	retentionHour  = 3 // in the installation's zone, when hardly anybody is on their phone
+	removedKeeping = 24 * time.Hour // longer than anybody takes to add a photo, so that none comes while its like goes
+	retentionHour  = 3              // in the installation's zone, when hardly anybody is on their phone
 )
 
 func (s *Retention) fadings() []fading {
@@ -72,12 +75,13 @@ func (s *Retention) Plan(ctx context.Context) ([]RetentionLine, error) {
 		out = append(out, line)
 	}
 	homes := RetentionLine{Kind: "已结束结亲的住户情况", Until: now.Add(-s.rules.Households)}
+	photos := RetentionLine{Kind: removedPhotos, Until: now.Add(-removedKeeping)}
 	old := RetentionLine{Kind: "审计记录", Until: now.Add(-s.rules.Audit)}
-	err := errors.Join(s.faded(db, homes.Until).Count(&homes.Rows).Error, db.Model(&model.AuditSeal{}).Where("at < ?", old.Until).Count(&old.Rows).Error)
+	err := errors.Join(s.faded(db, homes.Until).Count(&homes.Rows).Error, unneeded(db, photos.Until).Count(&photos.Rows).Error, db.Model(&model.AuditSeal{}).Where("at < ?", old.Until).Count(&old.Rows).Error)
 	if err != nil {
 		return nil, fmt.Errorf("count what is old: %w", err)
 	}
-	return append(out, homes, old), nil
+	return append(out, homes, old, photos), nil
 }
 
 // check refuses to throw the audit away before the law lets it go.
@@ -128,7 +132,67 @@ func (s *Retention) Apply(ctx context.Context) ([]RetentionLine, error) {
 		return out, err
 	}
 	old, err := s.cutAudit(ctx, now)
-	return append(out, homes, old), err
+	if err != nil {
+		return append(out, homes, old), err
+	}
+	photos, err := s.deletePhotos(ctx, now.Add(-removedKeeping))
+	return append(out, homes, old, photos), err
+}
+
+const removedPhotos = "已移除的照片"
+
+// unneeded is the photos that were removed before and whose content is not known
+// to be gone.
+func unneeded(db *gorm.DB, until time.Time) *gorm.DB {
+	return db.Model(&model.Photo{}).Where("removed_at < ? AND NOT content_gone", until)
+}
+
+// deletePhotos takes away the contents of removed photos that no other row needs.
+func (s *Retention) deletePhotos(ctx context.Context, until time.Time) (RetentionLine, error) {
+	line := RetentionLine{Kind: removedPhotos, Until: until}
+	for {
+		var digests []string
+		if err := unneeded(s.db.WithContext(ctx), until).Order("id").Limit(retentionBatch).Pluck("digest", &digests).Error; err != nil {
+			return line, fmt.Errorf("removed photos: %w", err)
+		}
+		if len(digests) == 0 {
+			return line, nil
+		}
+		for _, digest := range digests {
+			n, err := inTx(ctx, s.db, func(tx *gorm.DB) (int64, error) { return s.deletePhoto(ctx, tx, digest, until) })
+			if err != nil {
+				return line, err
+			}
+			line.Rows += n
+		}
+	}
+}
+
+// deletePhoto holds every row of the content, so that nobody who adds the same
+// photo comes between the look and the deed.
+func (s *Retention) deletePhoto(ctx context.Context, tx *gorm.DB, digest string, until time.Time) (int64, error) {
+	var rows []model.Photo
+	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Order("id").Find(&rows, "digest = ?", digest).Error
+	if err != nil {
+		return 0, fmt.Errorf("rows of a removed photo: %w", err)
+	}
+	var gone []uint64
+	needed := false
+	for i := range rows {
+		switch p := &rows[i]; {
+		case p.Removed == 0, !p.RemovedAt.Before(until):
+			needed = true
+		case !p.ContentGone:
+			gone = append(gone, p.ID)
+		}
+	}
+	if len(gone) > 0 && !needed {
+		if err := s.files.Delete(ctx, digest); err != nil {
+			return 0, err
+		}
+	}
+	done := tx.Model(&model.Photo{}).Where("id IN ?", gone).Update("content_gone", true)
+	return done.RowsAffected, wrapped(done.Error, "mark removed photos")
 }
 
 func (s *Retention) forgetHouseholds(ctx context.Context, until time.Time) (RetentionLine, error) {

@@ -22,6 +22,7 @@ func TestWhatHasServedItsTimeGoesAndTheRestStays(t *testing.T) {
 		now := w.Clock.Now()
 		for _, row := range []any{
 			&model.Delivery{AccountID: 1, TemplateID: "t", MsgID: "1", At: now}, &model.SendDecision{ReminderID: 1, At: now, State: "sent"},
+			&model.Photo{ActivityID: 1, Purpose: model.ScenePhoto, Digest: "d1", Removed: 1, RemovedBy: ptr(uint64(1)), RemovedAt: ptr(now.Add(29 * 24 * time.Hour))},
 		} {
 			if err := w.DB.Create(row).Error; err != nil {
 				t.Fatal(err)
@@ -42,7 +43,7 @@ func TestWhatHasServedItsTimeGoesAndTheRestStays(t *testing.T) {
 		acts(t, w, 2)
 		sealAll(t, w)
 		planned := retained(t, w.Retention.Plan)
-		if len(planned) != 6 {
+		if len(planned) != 7 {
 			t.Fatalf("planned %+v", planned)
 		}
 		applied := retained(t, w.Retention.Apply)

@@ -133,7 +133,7 @@ func New(p Parts) *Services {
 	meetings := &Meetings{db: p.DB, codes: codes, boards: boards, url: p.Settings.PublicURL, now: p.Now}
 	photos := &Photos{db: p.DB, files: p.Files, now: p.Now}
 	record := &Audit{db: p.DB, key: p.Keys.Index, period: cmp.Or(p.Settings.SealPeriod, sealPeriod), now: p.Now, log: p.Log}
-	retention := &Retention{db: p.DB, seal: seal, audit: record, rules: cmp.Or(p.Settings.Retention, model.StandardRetention), settings: p.Settings, now: p.Now, log: p.Log}
+	retention := &Retention{db: p.DB, files: p.Files, seal: seal, audit: record, rules: cmp.Or(p.Settings.Retention, model.StandardRetention), settings: p.Settings, now: p.Now, log: p.Log}
 	signUps := newSignUps(p)
 	return &Services{
 		Sessions:      sessions,
