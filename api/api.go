@@ -89,6 +89,7 @@ func describe(engine *gin.Engine, r *router) huma.API {
 	a.UseMiddleware(rememberRequest)
 	r.api = a
 	routes(r)
+	delete(a.OpenAPI().Components.Schemas.Map(), "FormFile") // huma's own, of which nothing in the document speaks
 	return a
 }
 

@@ -8,6 +8,7 @@ import (
 	swgui "github.com/swaggest/swgui"
 	"github.com/swaggest/swgui/v5emb"
 
+	"dangri/model"
 	"dangri/service"
 )
 
@@ -32,8 +33,33 @@ func pages(engine *gin.Engine) {
 	engine.GET("/screen", page(screenPage))
 	engine.GET("/favicon.ico", func(g *gin.Context) { g.Status(http.StatusNoContent) })
 	docs := v5emb.NewHandlerWithConfig(swgui.Config{Title: "党日 API", SwaggerJSON: "/openapi.json", BasePath: "/docs/", HideCurl: true})
-	engine.GET("/docs/*any", gin.WrapH(docs))
+	engine.GET("/docs/*any", func(g *gin.Context) {
+		w := &unlessMissing{ResponseWriter: g.Writer}
+		if docs.ServeHTTP(w, g.Request); w.missing {
+			answerRefusal(g.Writer, model.ErrNotFound)
+		}
+	})
 	engine.GET("/docs", func(g *gin.Context) { g.Redirect(http.StatusMovedPermanently, "/docs/") })
+}
+
+// unlessMissing passes on an answer unless it is that there is nothing: that is
+// said as everywhere else.
+type unlessMissing struct {
+	http.ResponseWriter
+	missing bool
+}
+
+func (w *unlessMissing) WriteHeader(status int) {
+	if w.missing = status == http.StatusNotFound; !w.missing {
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (w *unlessMissing) Write(b []byte) (int, error) {
+	if w.missing {
+		return len(b), nil
+	}
+	return w.ResponseWriter.Write(b)
 }
 
 // health answers the watchers: healthz that the process lives, readyz that it

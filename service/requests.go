@@ -124,9 +124,9 @@ func (s *Requests) AskLeave(ctx context.Context, actor *model.Actor, activityID 
 }
 
 // DecideLeave approves or refuses a leave, by whoever conducts the activity, or
-// the member's branch that meets with others, and is not the member. An approved leave excuses from then on, also where the
-// meeting was closed meanwhile and the member is down as absent. Deciding the
-// same again changes nothing.
+// the member's branch that meets with others, and is not the member. An approved
+// leave excuses from then on, also where the meeting was closed meanwhile and the
+// member is down as absent. Deciding the same again changes nothing.
 func (s *Requests) DecideLeave(ctx context.Context, actor *model.Actor, id uint64, in DecisionInput) (*RequestView, error) {
 	now := s.now()
 	row, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.LeaveRequest, error) {
@@ -249,8 +249,9 @@ func (s *Requests) WithdrawLeave(ctx context.Context, actor *model.Actor, id uin
 }
 
 // AskLateRecord asks for a 补签, by the member or by whoever conducts the
-// activity, or the member's branch, for somebody on its roster: from the end of the check-in on, for so
-// many days after the meeting as the installation says (seven).
+// activity, or the member's branch, for somebody on its roster: from the end of
+// the check-in on, for so many days after the meeting as the installation says
+// (seven).
 func (s *Requests) AskLateRecord(ctx context.Context, actor *model.Actor, activityID uint64, in LateRecordInput) (*RequestView, error) {
 	now := s.now()
 	once, err := onceOf(in.Nonce, []any{activityID, in})
