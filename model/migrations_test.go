@@ -27,7 +27,7 @@ import (
 // rows are the types whose rows fill the tables, all of them.
 var rows = []any{
 	Organisation{}, Member{}, MemberPhone{}, Membership{}, Post{}, Account{}, Session{}, Invitation{},
-	Activity{}, ActivityTarget{}, RosterEntry{}, Leave{}, LeaveRequest{}, LateRecord{}, Attendance{}, Movement{}, AuditEntry{},
+	Activity{}, ActivityTarget{}, RosterEntry{}, Leave{}, LeaveRequest{}, LateRecord{}, Attendance{}, Movement{}, CreditEntry{}, AuditEntry{},
 	AuditSeal{}, AuditCut{}, Complaint{},
 	Consent{}, ConsentEnd{}, Reminder{}, Delivery{}, SendDecision{},
 	CommunityRegistration{}, ServiceDay{}, ServiceSlot{}, SlotSignUp{}, ServiceHours{}, HourObjection{},

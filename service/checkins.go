@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/go-redis/redis_rate/v10"
 
-	"golang.org/x/sync/errgroup"
 	"gorm.io/gorm"
 
 	"dangri/model"
@@ -30,17 +28,18 @@ type CheckIns struct {
 	limits   *limits
 	boards   *Boards
 	now      func() time.Time
-	arrivals chan *arrival
+	arrivals *groups[*arrival, outcome]
 }
 
 const (
-	arrivalGroup   = 128  // the most arrivals in one insert
-	arrivalQueue   = 4096 // beyond that callers are asked to come again
-	arrivalWriters = 2    // one group is read while another commits
+	arrivalGroup = 128  // the most arrivals in one insert
+	arrivalQueue = 4096 // beyond that callers are asked to come again
 )
 
 func newCheckIns(p Parts, codes codes, limits *limits, boards *Boards) *CheckIns {
-	return &CheckIns{db: p.DB, codes: codes, limits: limits, boards: boards, now: p.Now, arrivals: make(chan *arrival, arrivalQueue)}
+	s := &CheckIns{db: p.DB, codes: codes, limits: limits, boards: boards, now: p.Now}
+	s.arrivals = newGroups(arrivalGroup, arrivalQueue, s.serve)
+	return s
 }
 
 // CheckInInput is what a phone sends after a scan, or after six digits were
@@ -76,7 +75,6 @@ type arrival struct {
 	location *model.Point
 	device   string
 	at       time.Time
-	done     chan outcome
 }
 
 type outcome struct {
@@ -96,24 +94,18 @@ func (s *CheckIns) Create(ctx context.Context, actor *model.Actor, in CheckInInp
 	if err != nil {
 		return nil, err
 	}
-	select {
-	case s.arrivals <- a:
-	default:
-		return nil, model.ErrUnavailable
+	o, err := s.arrivals.ask(ctx, a)
+	if err != nil {
+		return nil, err
 	}
-	select {
-	case o := <-a.done:
-		faultPoint("before_reply")
-		if o.back {
-			o.in, o.err = s.reenter(ctx, a, o.err)
-		}
-		if errors.Is(o.err, model.ErrTypedCodeInvalid) {
-			return nil, s.wrongCode(ctx, actor, o.err)
-		}
-		return o.in, o.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	faultPoint("before_reply")
+	if o.back {
+		o.in, o.err = s.reenter(ctx, a, o.err)
 	}
+	if errors.Is(o.err, model.ErrTypedCodeInvalid) {
+		return nil, s.wrongCode(ctx, actor, o.err)
+	}
+	return o.in, o.err
 }
 
 // arrive reads the input as far as that needs no store.
@@ -123,7 +115,7 @@ func (s *CheckIns) arrive(ctx context.Context, actor *model.Actor, in CheckInInp
 		return nil, err
 	}
 	a := &arrival{actor: actor, activity: in.ActivityID, typed: in.Digits, location: in.Location, device: in.Device, at: s.now(),
-		once: once, done: make(chan outcome, 1)}
+		once: once}
 	switch {
 	case (in.Code == "") == (in.Digits == ""):
 		return nil, model.BadField("code", "请扫描二维码，或输入六位签到码")
@@ -194,59 +186,14 @@ func (s *CheckIns) tooManyWrong(ctx context.Context, actor *model.Actor, refusal
 	return refusal
 }
 
-// commitArrivals writes arrivals in groups until ctx ends.
-func (s *CheckIns) commitArrivals(ctx context.Context) error {
-	var writers errgroup.Group
-	for range arrivalWriters {
-		writers.Go(func() error {
-			for {
-				select {
-				case <-ctx.Done():
-					return nil
-				case first := <-s.arrivals:
-					s.commit(context.WithoutCancel(ctx), s.group(first))
-				}
-			}
-		})
-	}
-	return writers.Wait()
-}
-
-// group is the first arrival and all that wait behind it.
-func (s *CheckIns) group(first *arrival) []*arrival {
-	group := []*arrival{first}
-	for len(group) < arrivalGroup {
-		select {
-		case a := <-s.arrivals:
-			group = append(group, a)
-		default:
-			return group
-		}
-	}
-	return group
-}
-
-// commit decides and writes one group and answers everybody in it.
-func (s *CheckIns) commit(ctx context.Context, group []*arrival) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	outcomes, came := s.writeOrFail(ctx, group)
+// serve decides and writes one group and answers everybody in it.
+func (s *CheckIns) serve(ctx context.Context, group []*rider[*arrival, outcome]) {
+	outcomes, came := s.write(ctx, questions(group))
 	s.boards.mark(came)
-	for i, a := range group {
-		a.done <- outcomes[i]
+	for i, c := range group {
+		c.answer(outcomes[i], nil)
 	}
 	s.boards.announce(ctx, came)
-}
-
-// writeOrFail is write that turns a panic into a fault of the whole group:
-// nobody else is here to answer its callers, and others wait behind them.
-func (s *CheckIns) writeOrFail(ctx context.Context, group []*arrival) (outcomes []outcome, came []uint64) {
-	defer func() {
-		if v := recover(); v != nil {
-			outcomes, came = failed(group, fmt.Errorf("panic: %v\n%s", v, debug.Stack())), nil
-		}
-	}()
-	return s.write(ctx, group)
 }
 
 // failed is the same fault for everybody in the group.

@@ -341,7 +341,7 @@ func replaceAttendance(tx *gorm.DB, zone *time.Location, actor *model.Actor, a *
 		}
 		err := tx.Create(row).Error
 		if err == nil {
-			return nil
+			return creditOne(tx, zone, a, row.MemberID)
 		}
 		if !errors.Is(err, gorm.ErrDuplicatedKey) {
 			return fmt.Errorf("replace attendance of member %d: %w", row.MemberID, err)

@@ -2,9 +2,10 @@ package service
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -12,11 +13,27 @@ import (
 	"dangri/model"
 )
 
-// Home is the first screen in one answer.
+// Home is the first screen in one answer. A whole district opens it in the same
+// minute, so what everybody has on it is read for groups: whoever comes while
+// one is being read rides with the next one.
 type Home struct {
 	db       *gorm.DB
 	settings Settings
 	now      func() time.Time
+	screens  *groups[*model.Actor, *HomeScreen]
+}
+
+const (
+	homeGroup  = 64   // the most first screens read at once
+	homeQueue  = 4096 // beyond that callers are asked to come again
+	homeAhead  = 30   // days
+	homeComing = 12   // the most activities on one screen
+)
+
+func newHome(p Parts) *Home {
+	s := &Home{db: p.DB, settings: p.Settings, now: p.Now}
+	s.screens = newGroups(homeGroup, homeQueue, s.serve)
+	return s
 }
 
 // HomeScreen is everything the first screen shows.
@@ -81,152 +98,204 @@ type HomeWork struct {
 
 // Show is the caller's first screen.
 func (s *Home) Show(ctx context.Context, actor *model.Actor) (*HomeScreen, error) {
-	out := &HomeScreen{Bound: actor.MemberID != 0, Name: actor.Name, Offers: []HomeOffer{}, Now: []HomeActivity{}, Next: []HomeActivity{}, Work: []HomeWork{}}
-	if !out.Bound {
+	if actor.MemberID == 0 {
+		out := newHomeScreen(actor)
 		out.Headline = "请先验证手机号，确认您的党员身份"
 		return out, nil
 	}
-	db, now := s.db.WithContext(ctx), s.now()
-	var me struct {
-		Branch string
-		Leader bool
-		Offers int
-	}
-	// Few have an offer: who has none pays no further query for it.
-	err := db.Table("members m").Select("m.leader, COALESCE(o.name, '') AS branch, "+
-		"(SELECT COUNT(*) FROM slot_sign_ups u WHERE u.member_id = m.id AND u.live = ? AND u.state = ?) AS offers", true, model.Offered).
-		Joins("LEFT JOIN organisations o ON o.id = ?", actor.BranchID).Where("m.id = ?", actor.MemberID).Scan(&me).Error
+	out, err := s.screens.ask(ctx, actor)
 	if err != nil {
-		return nil, fmt.Errorf("home of member %d: %w", actor.MemberID, err)
-	}
-	out.Branch = me.Branch
-	if me.Offers > 0 {
-		if err := s.fillOffers(db, actor, out, now); err != nil {
-			return nil, err
-		}
-	}
-	if err := s.fillActivities(db, actor, out, now); err != nil {
 		return nil, err
 	}
-	if err := s.fillYear(db, actor, out, me.Leader, now); err != nil {
-		return nil, err
-	}
-	if err := s.fillWork(db, actor, out, now); err != nil {
+	if err := s.fillWork(s.db.WithContext(ctx), actor, out, s.now()); err != nil {
 		return nil, err
 	}
 	out.Headline = headline(out, s.settings.Zone)
 	return out, nil
 }
 
-func (s *Home) fillOffers(db *gorm.DB, actor *model.Actor, out *HomeScreen, now time.Time) error {
-	err := db.Table("slot_sign_ups u").Select("u.id AS sign_up_id, s.service_day_id, d.title, s.name AS slot, s.starts_at, u.offer_ends_at").
-		Joins("JOIN service_slots s ON s.id = u.slot_id").Joins("JOIN service_days d ON d.id = s.service_day_id").
-		Where("u.member_id = ? AND u.live = ? AND u.state = ? AND u.offer_ends_at > ?", actor.MemberID, true, model.Offered, now).
-		Order("u.offer_ends_at, u.id").Scan(&out.Offers).Error
+func newHomeScreen(actor *model.Actor) *HomeScreen {
+	return &HomeScreen{Bound: actor.MemberID != 0, Name: actor.Name, Offers: []HomeOffer{}, Now: []HomeActivity{}, Next: []HomeActivity{}, Work: []HomeWork{}}
+}
+
+// serve reads the first screens of a group, as far as everybody has them.
+func (s *Home) serve(ctx context.Context, group []*rider[*model.Actor, *HomeScreen]) {
+	screens, err := s.read(s.db.WithContext(ctx), questions(group), s.now())
+	for i, r := range group {
+		if err != nil {
+			r.answer(nil, err)
+			continue
+		}
+		r.answer(screens[i], nil)
+	}
+}
+
+// read is a screen for each of the actors, in their order.
+func (s *Home) read(db *gorm.DB, actors []*model.Actor, now time.Time) ([]*HomeScreen, error) {
+	screens := make([]*HomeScreen, len(actors))
+	of := make(homeScreens, len(actors))
+	for i, actor := range actors {
+		screens[i] = newHomeScreen(actor)
+		of[actor.MemberID] = append(of[actor.MemberID], screens[i])
+	}
+	members := slices.Collect(maps.Keys(of))
+	slices.Sort(members)
+	offered, err := s.fillSelves(db, actors, of)
+	if err == nil && len(offered) > 0 {
+		err = s.fillOffers(db, offered, of, now)
+	}
+	if err == nil {
+		err = s.fillActivities(db, members, of, now)
+	}
+	if err == nil {
+		err = s.fillYears(db, members, of, now)
+	}
+	return screens, err
+}
+
+// homeScreens are the screens being filled, by member: two phones of one member
+// may ask at once.
+type homeScreens map[uint64][]*HomeScreen
+
+// fillSelves fills in what belongs to the person, and returns who has an offer.
+func (s *Home) fillSelves(db *gorm.DB, actors []*model.Actor, of homeScreens) (offered []uint64, err error) {
+	pairs, args := strings.Repeat(" UNION ALL SELECT ? AS member_id, ? AS branch_id", len(actors))[len(" UNION ALL "):], make([]any, 0, 2+2*len(actors))
+	args = append(args, true, model.Offered)
+	for _, actor := range actors {
+		args = append(args, actor.MemberID, actor.BranchID)
+	}
+	var selves []struct {
+		MemberID uint64
+		Leader   bool
+		Branch   string
+		Offers   int
+	}
+	// Few have an offer: who has none pays no further query for it.
+	err = db.Raw(`SELECT p.member_id, m.leader, COALESCE(o.name, '') AS branch,
+		(SELECT COUNT(*) FROM slot_sign_ups u WHERE u.member_id = p.member_id AND u.live = ? AND u.state = ?) AS offers
+		FROM (`+pairs+`) p JOIN members m ON m.id = p.member_id LEFT JOIN organisations o ON o.id = p.branch_id`, args...).Scan(&selves).Error
 	if err != nil {
-		return fmt.Errorf("offers to member %d: %w", actor.MemberID, err)
+		return nil, fmt.Errorf("first screens of %d members: %w", len(actors), err)
+	}
+	for _, self := range selves {
+		for _, out := range of[self.MemberID] {
+			out.Branch, out.Year.CreditDue = self.Branch, model.CreditHoursDue(self.Leader)
+		}
+		if self.Offers > 0 {
+			offered = append(offered, self.MemberID)
+		}
+	}
+	return offered, nil
+}
+
+func (s *Home) fillOffers(db *gorm.DB, members []uint64, of homeScreens, now time.Time) error {
+	var offers []struct {
+		MemberID uint64
+		HomeOffer
+	}
+	err := db.Table("slot_sign_ups u").Select("u.member_id, u.id AS sign_up_id, s.service_day_id, d.title, s.name AS slot, s.starts_at, u.offer_ends_at").
+		Joins("JOIN service_slots s ON s.id = u.slot_id").Joins("JOIN service_days d ON d.id = s.service_day_id").
+		Where("u.member_id IN ? AND u.live = ? AND u.state = ? AND u.offer_ends_at > ?", members, true, model.Offered, now).
+		Order("u.offer_ends_at, u.id").Scan(&offers).Error
+	if err != nil {
+		return fmt.Errorf("offers to %d members: %w", len(members), err)
+	}
+	for _, o := range offers {
+		for _, out := range of[o.MemberID] {
+			out.Offers = append(out.Offers, o.HomeOffer)
+		}
 	}
 	return nil
 }
 
-func (s *Home) fillActivities(db *gorm.DB, actor *model.Actor, out *HomeScreen, now time.Time) error {
-	var rows []HomeActivity
-	err := db.Table("roster_entries r").
-		Select("a.id, a.kind, a.title, a.place, a.starts_at, a.opens_at, a.closes_at, a.status, a.cancel_reason, COALESCE(t.status, l.status, '') AS my_status, t.at AS checked_in_at, a.check_out, COALESCE(q.state, '') AS my_leave").
-		Joins("JOIN activities a ON a.id = r.activity_id").
-		Joins("LEFT JOIN attendances t ON t.activity_id = r.activity_id AND t.member_id = r.member_id AND t.voided = 0 AND (t.day = '' OR t.day >= ?)",
-			model.DayOf(now, s.settings.Zone)).
-		Joins("LEFT JOIN leaves l ON l.id = (SELECT MAX(last.id) FROM leaves last WHERE last.activity_id = r.activity_id AND last.member_id = r.member_id)").
-		Joins("LEFT JOIN leave_requests q ON q.id = (SELECT MAX(asked.id) FROM leave_requests asked WHERE asked.activity_id = r.activity_id AND asked.member_id = r.member_id)").
-		Where("r.member_id = ? AND r.closes_at > ? AND a.status IN ? AND a.starts_at < ?",
-			actor.MemberID, now, []model.ActivityStatus{model.Published, model.Cancelled}, now.AddDate(0, 0, 30)).
-		Order("a.starts_at, a.id").Limit(12).Scan(&rows).Error
+func (s *Home) fillActivities(db *gorm.DB, members []uint64, of homeScreens, now time.Time) error {
+	// Scanned by hand: everybody opens this screen. Of several leaves, and of
+	// several requests, the last row holds.
+	rows, err := db.Raw(`SELECT r.member_id, a.id, a.kind, a.title, a.place, a.starts_at, a.opens_at, a.closes_at, a.status, a.cancel_reason, a.check_out,
+		t.status, t.at, l.status, q.state
+		FROM roster_entries r
+		JOIN activities a ON a.id = r.activity_id
+		LEFT JOIN attendances t ON t.activity_id = r.activity_id AND t.member_id = r.member_id AND t.voided = 0 AND (t.day = '' OR t.day >= ?)
+		LEFT JOIN leaves l ON l.activity_id = r.activity_id AND l.member_id = r.member_id
+		LEFT JOIN leave_requests q ON q.activity_id = r.activity_id AND q.member_id = r.member_id
+		WHERE r.member_id IN ? AND r.closes_at > ? AND a.status IN ? AND a.starts_at < ?
+		ORDER BY a.starts_at, a.id, l.id, q.id`, model.DayOf(now, s.settings.Zone), members, now,
+		[]model.ActivityStatus{model.Published, model.Cancelled}, now.AddDate(0, 0, homeAhead)).Rows()
 	if err != nil {
-		return fmt.Errorf("activities of member %d: %w", actor.MemberID, err)
+		return fmt.Errorf("activities of %d members: %w", len(members), err)
 	}
-	for _, a := range rows {
+	defer rows.Close()
+	coming := map[uint64][]HomeActivity{}
+	for rows.Next() {
+		var member uint64
+		var a HomeActivity
+		var came, leave *model.AttendanceStatus
+		var asked *model.RequestState
+		err := rows.Scan(&member, &a.ID, &a.Kind, &a.Title, &a.Place, &a.StartsAt, &a.OpensAt, &a.ClosesAt, &a.Status, &a.CancelReason, &a.CheckOut,
+			&came, &a.CheckedInAt, &leave, &asked)
+		if err != nil {
+			return fmt.Errorf("read an activity of the first screen: %w", err)
+		}
+		switch {
+		case came != nil:
+			a.MyStatus = *came
+		case leave != nil:
+			a.MyStatus = *leave
+		}
 		if a.MyStatus != model.Present {
 			a.CheckedInAt = nil
 		}
-		a.MyLeave = a.MyLeave.Came(a.MyStatus == model.Present)
-		if a.Status == model.Published && !now.Before(a.OpensAt) {
-			out.Now = append(out.Now, a)
+		if asked != nil {
+			a.MyLeave = asked.Came(a.MyStatus == model.Present)
+		}
+		mine := coming[member]
+		if last := len(mine) - 1; last >= 0 && mine[last].ID == a.ID {
+			mine[last] = a
 		} else {
-			out.Next = append(out.Next, a)
+			coming[member] = append(mine, a)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read activities of the first screen: %w", err)
+	}
+	for member, mine := range coming {
+		for _, out := range of[member] {
+			out.take(mine[:min(len(mine), homeComing)], now)
 		}
 	}
 	return nil
 }
 
-func (s *Home) fillYear(db *gorm.DB, actor *model.Actor, out *HomeScreen, leader bool, now time.Time) error {
-	local := now.In(s.settings.Zone)
-	newYear := time.Date(local.Year(), 1, 1, 0, 0, 0, 0, s.settings.Zone).UTC()
-	var year struct {
-		HomeYear
-		Stays int
-	}
-	days := db.Table("attendances t").
-		Select("t.activity_id, MAX(t.status = 'present') AS came, MAX(r.exempt IS NULL OR r.exempt = '') AS due, MAX(a.credit_hours) AS hours, MAX(t.status = 'present' AND a.check_out = 1) AS stays").
-		Joins("JOIN activities a ON a.id = t.activity_id").
-		Joins("LEFT JOIN roster_entries r ON r.activity_id = t.activity_id AND r.member_id = t.member_id").
-		Where("t.member_id = ? AND t.voided = 0 AND a.starts_at >= ? AND t.guest = ? AND a.status = ?", actor.MemberID, newYear, false, model.Closed).
-		Group("t.activity_id")
-	err := db.Table("(?) y", days).
-		Select("COALESCE(SUM(y.came), 0) AS attended, COALESCE(SUM(y.came = 1 OR y.due = 1), 0) AS expected, COALESCE(SUM(CASE WHEN y.came = 1 AND y.stays = 0 THEN y.hours ELSE 0 END), 0) AS credit_hours, COALESCE(SUM(y.stays), 0) AS stays").
-		Scan(&year).Error
-	if err != nil {
-		return fmt.Errorf("year of member %d: %w", actor.MemberID, err)
-	}
-	out.Year = year.HomeYear
-	if year.Stays > 0 {
-		stayed, err := stayedHours(db, actor.MemberID, newYear)
-		if err != nil {
-			return err
-		}
-		for _, hours := range stayed {
-			out.Year.CreditHours += hours
+// take sorts the member's activities into those of now and those to come.
+func (h *HomeScreen) take(mine []HomeActivity, now time.Time) {
+	for _, a := range mine {
+		if a.Status == model.Published && !now.Before(a.OpensAt) {
+			h.Now = append(h.Now, a)
+		} else {
+			h.Next = append(h.Next, a)
 		}
 	}
-	out.Year.CreditDue = model.CreditHoursDue(leader)
-	return nil
 }
 
-// stayedHours is the credit hours, by activity, of those that ask for checking
-// out: in and out have to be on record, and the time between them long enough.
-func stayedHours(db *gorm.DB, memberID uint64, since time.Time) (map[uint64]float64, error) {
-	var activities []model.Activity
-	var rows []model.Attendance
-	var moves []model.Movement
-	err := db.Where("check_out = ? AND status = ? AND starts_at >= ? AND id IN (?)", true, model.Closed, since,
-		db.Model(&model.Attendance{}).Select("activity_id").Where("member_id = ? AND voided = 0 AND guest = ?", memberID, false)).Find(&activities).Error
-	if err == nil {
-		ids := make([]uint64, len(activities))
-		for i := range activities {
-			ids[i] = activities[i].ID
-		}
-		mine := func() *gorm.DB { return db.Where("member_id = ? AND activity_id IN ?", memberID, ids).Order("id") }
-		err = errors.Join(mine().Where("voided = 0").Find(&rows).Error, mine().Find(&moves).Error)
+func (s *Home) fillYears(db *gorm.DB, members []uint64, of homeScreens, now time.Time) error {
+	newYear := model.Day(now.In(s.settings.Zone).Format("2006")) + "-01-01"
+	var years []struct {
+		MemberID uint64
+		Attended int
+		Expected int
+		Hours    float64
 	}
+	err := db.Raw("SELECT member_id, SUM(came) AS attended, COUNT(*) AS expected, SUM(hours) AS hours FROM credit_entries "+
+		"WHERE member_id IN ? AND on_day >= ? GROUP BY member_id", members, newYear).Scan(&years).Error
 	if err != nil {
-		return nil, fmt.Errorf("stays of member %d: %w", memberID, err)
+		return fmt.Errorf("years of %d members: %w", len(members), err)
 	}
-	own := map[uint64]*model.Standing{}
-	for i := range activities {
-		own[activities[i].ID] = new(model.Standing)
-	}
-	for i := range rows {
-		own[rows[i].ActivityID].Take(&rows[i])
-	}
-	for _, m := range moves {
-		own[m.ActivityID].Moves = append(own[m.ActivityID].Moves, m)
-	}
-	hours := map[uint64]float64{}
-	for i := range activities {
-		if own[activities[i].ID].Stay(&activities[i]).Earned(&activities[i]) {
-			hours[activities[i].ID] = activities[i].CreditHours
+	for _, y := range years {
+		for _, out := range of[y.MemberID] {
+			out.Year.Attended, out.Year.Expected, out.Year.CreditHours = y.Attended, y.Expected, y.Hours
 		}
 	}
-	return hours, nil
+	return nil
 }
 
 func (s *Home) fillWork(db *gorm.DB, actor *model.Actor, out *HomeScreen, now time.Time) error {

@@ -434,6 +434,9 @@ func settle(tx *gorm.DB, zone *time.Location, actor *model.Actor, a *model.Activ
 			return fmt.Errorf("settle activity %d: %w", a.ID, err)
 		}
 	}
+	if err := creditAll(tx, zone, a); err != nil {
+		return err
+	}
 	if err := withdrawReminders(tx, a.ID, string(model.Closed), now); err != nil {
 		return err
 	}

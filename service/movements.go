@@ -139,7 +139,7 @@ func addMovement(tx *gorm.DB, zone *time.Location, a *model.Activity, m *model.M
 	case err != nil:
 		return fmt.Errorf("record movement of member %d: %w", m.MemberID, err)
 	}
-	return nil
+	return creditOne(tx, zone, a, m.MemberID)
 }
 
 // again is the answer that an earlier try with the same nonce got, or nil.

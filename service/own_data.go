@@ -52,6 +52,7 @@ var personalTables = map[string]kept{
 	"roster_entries":          {of: ofMember, blank: map[string]any{"exempt_note": ""}},
 	"leaves":                  {of: ofMember, hidden: retryKeys, blank: map[string]any{"reason": "", "fingerprint": ""}},
 	"attendances":             {of: ofMember, hidden: retryKeys, blank: map[string]any{"reason": "", "void_reason": "", "device": "", "fingerprint": ""}},
+	"credit_entries":          {of: ofMember},
 	"leave_requests":          {of: ofMember, hidden: retryKeys, blank: map[string]any{"note": "", "answer": "", "fingerprint": ""}},
 	"late_records":            {of: ofMember, hidden: retryKeys, blank: map[string]any{"reason": "", "answer": "", "fingerprint": ""}},
 	"movements":               {of: ofMember, hidden: retryKeys, blank: map[string]any{"reason": "", "fingerprint": ""}},

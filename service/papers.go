@@ -397,26 +397,19 @@ func (s *Papers) attended(tx *gorm.DB, memberID uint64, out *AttendanceRecord) e
 		Title        string
 		StartsAt     time.Time
 		CreditHours  float64
-		CheckOut     bool
 		Guest        bool
 		Provenance   model.Provenance
 	}
-	err := tx.Table("attendances t").Select("a.id, o.name AS organisation, a.kind, a.title, a.starts_at, a.credit_hours, a.check_out, t.guest, t.provenance").
+	err := tx.Table("attendances t").Select("a.id, o.name AS organisation, a.kind, a.title, a.starts_at, COALESCE(c.hours, 0) AS credit_hours, t.guest, t.provenance").
 		Joins("JOIN activities a ON a.id = t.activity_id").Joins("JOIN organisations o ON o.id = a.organisation_id").
+		Joins("LEFT JOIN credit_entries c ON c.member_id = t.member_id AND c.activity_id = a.id").
 		Where("t.member_id = ? AND t.voided = 0 AND t.status = ? AND a.status = ? AND a.starts_at >= ? AND a.starts_at < ?",
 			memberID, model.Present, model.Closed, newYear(out.Year), newYear(out.Year+1)).
 		Order("a.starts_at, a.id, t.day").Scan(&rows).Error
 	if err != nil {
 		return fmt.Errorf("meetings of member %d: %w", memberID, err)
 	}
-	stayed, err := stayedHours(tx, memberID, newYear(out.Year))
-	if err != nil {
-		return err
-	}
 	for _, r := range rows {
-		if r.CheckOut { // hours are for those who stayed
-			r.CreditHours = stayed[r.ID]
-		}
 		if last := len(out.Entries) - 1; last >= 0 && out.Entries[last].ActivityID == r.ID { // a further day of the same
 			out.Entries[last].Days++
 			continue
@@ -424,7 +417,6 @@ func (s *Papers) attended(tx *gorm.DB, memberID uint64, out *AttendanceRecord) e
 		e := AttendanceEntry{ActivityID: r.ID, Day: model.DayOf(r.StartsAt, s.settings.Zone), Organisation: r.Organisation, Kind: model.ActivityKindNames[r.Kind],
 			Title: r.Title, CreditHours: r.CreditHours, Days: 1, Guest: r.Guest, By: model.ProvenanceNames[r.Provenance]}
 		if e.Guest {
-			e.CreditHours = 0
 			out.AsGuest++
 		} else {
 			out.Attended++

@@ -93,6 +93,7 @@ type Services struct {
 	PaperSheets   *PaperSheets
 	Papers        *Papers
 	Home          *Home
+	Credits       *Credits
 	Consents      *Consents
 	Reminders     *Reminders
 	Reach         *Reach
@@ -135,6 +136,8 @@ func New(p Parts) *Services {
 	record := &Audit{db: p.DB, key: p.Keys.Index, period: cmp.Or(p.Settings.SealPeriod, sealPeriod), now: p.Now, log: p.Log}
 	retention := &Retention{db: p.DB, files: p.Files, seal: seal, audit: record, rules: cmp.Or(p.Settings.Retention, model.StandardRetention), settings: p.Settings, now: p.Now, log: p.Log}
 	signUps := newSignUps(p)
+	home := newHome(p)
+	credits := &Credits{db: p.DB, settings: p.Settings}
 	return &Services{
 		Sessions:      sessions,
 		Bindings:      &Bindings{db: p.DB, platform: p.Platform, sessions: sessions, seal: seal, limits: limits, settings: p.Settings, now: p.Now},
@@ -160,7 +163,8 @@ func New(p Parts) *Services {
 		Photos:        photos,
 		PaperSheets:   &PaperSheets{db: p.DB, boards: boards, settings: p.Settings, now: p.Now},
 		Papers:        &Papers{db: p.DB, photos: photos, sheets: sheets, settings: p.Settings, now: p.Now},
-		Home:          &Home{db: p.DB, settings: p.Settings, now: p.Now},
+		Home:          home,
+		Credits:       credits,
 		Consents:      &Consents{db: p.DB, catalogue: p.Settings.Catalogue, limits: limits, now: p.Now},
 		Reminders:     reminders,
 		Reach:         &Reach{db: p.DB, catalogue: p.Settings.Catalogue, seal: seal, settings: p.Settings, now: p.Now},
@@ -178,7 +182,7 @@ func New(p Parts) *Services {
 		Complaints:    &Complaints{db: p.DB, settings: p.Settings, now: p.Now},
 		OwnData:       &OwnData{db: p.DB, sessions: sessions, signUps: signUps, seal: seal, settings: p.Settings, now: p.Now},
 		Health:        &Health{db: p.DB, cache: cache},
-		run:           []func(context.Context) error{sessions.watchChanges, checkIns.commitArrivals, reminders.keepSending, signUps.commitSignUps, signUps.tendLines, hourly(calendars.Extend), hourly(series.Extend), record.keepSealing, hourly(retention.daily)},
+		run:           []func(context.Context) error{sessions.watchChanges, checkIns.arrivals.keepServing, home.screens.keepServing, reminders.keepSending, signUps.signings.keepServing, signUps.tendLines, credits.keepUp, hourly(calendars.Extend), hourly(series.Extend), record.keepSealing, hourly(retention.daily)},
 		log:           p.Log,
 	}
 }

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"gorm.io/gorm"
 
 	"dangri/model"
@@ -21,16 +19,14 @@ import (
 // needs a closer look goes alone.
 
 const (
-	signingGroup   = 128  // the most sign-ups in one transaction
-	signingQueue   = 8192 // beyond that callers are asked to come again
-	signingWriters = 2    // one group is read while another commits
+	signingGroup = 128  // the most sign-ups in one transaction
+	signingQueue = 8192 // beyond that callers are asked to come again
 )
 
 // signing is one sign-up on its way to the database.
 type signing struct {
 	wish
 	left <-chan struct{} // closed when the caller has hung up
-	done chan signingOutcome
 }
 
 // abandoned says whether the caller has hung up: they come again, and what
@@ -51,64 +47,15 @@ type signingOutcome struct {
 	err   error
 }
 
-// commitSignUps writes sign-ups in groups until ctx ends.
-func (s *SignUps) commitSignUps(ctx context.Context) error {
-	var writers errgroup.Group
-	for range signingWriters {
-		writers.Go(func() error {
-			for {
-				select {
-				case <-ctx.Done():
-					return nil
-				case first := <-s.signings:
-					s.commit(context.WithoutCancel(ctx), s.group(first))
-				}
-			}
-		})
-	}
-	return writers.Wait()
-}
-
-// group is the first sign-up and all that wait behind it.
-func (s *SignUps) group(first *signing) []*signing {
-	group := []*signing{first}
-	for len(group) < signingGroup {
-		select {
-		case g := <-s.signings:
-			group = append(group, g)
-		default:
-			return group
-		}
-	}
-	return group
-}
-
-// commit decides about one group and answers everybody in it.
-func (s *SignUps) commit(ctx context.Context, group []*signing) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
+// serve decides about one group and answers everybody in it.
+func (s *SignUps) serve(ctx context.Context, group []*rider[*signing, signingOutcome]) {
 	outcomes := make(map[*signing]signingOutcome, len(group))
-	if err := s.writeOrFail(ctx, group, outcomes); err != nil {
-		for _, g := range group {
-			outcomes[g] = signingOutcome{err: err}
-		}
-	}
-	for _, g := range group {
-		o, decided := outcomes[g]
+	err := s.write(ctx, questions(group), outcomes)
+	for _, c := range group {
+		o, decided := outcomes[c.question]
 		o.alone = !decided
-		g.done <- o
+		c.answer(o, err)
 	}
-}
-
-// writeOrFail is write that turns a panic into a fault of the whole group:
-// nobody else is here to answer its callers, and others wait behind them.
-func (s *SignUps) writeOrFail(ctx context.Context, group []*signing, outcomes map[*signing]signingOutcome) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
-		}
-	}()
-	return s.write(ctx, group, outcomes)
 }
 
 // write refuses who comes in vain, seats who plainly has a seat, and leaves out

@@ -24,11 +24,13 @@ type SignUps struct {
 	db       *gorm.DB
 	settings Settings
 	now      func() time.Time
-	signings chan *signing
+	signings *groups[*signing, signingOutcome]
 }
 
 func newSignUps(p Parts) *SignUps {
-	return &SignUps{db: p.DB, settings: p.Settings, now: p.Now, signings: make(chan *signing, signingQueue)}
+	s := &SignUps{db: p.DB, settings: p.Settings, now: p.Now}
+	s.signings = newGroups(signingGroup, signingQueue, s.serve)
+	return s
 }
 
 // SignUpInput is a member's wish for a slot.
@@ -74,22 +76,16 @@ func signedUp(tx *gorm.DB, u *model.SlotSignUp) (*SignedUp, error) {
 // wishes it a place in line. One member has one seat in a slot; signing up
 // again, or a retry, answers with what there is.
 func (s *SignUps) Create(ctx context.Context, actor *model.Actor, slotID uint64, in SignUpInput) (*SignedUp, error) {
-	g := &signing{wish: s.wish(actor.MemberID, actor.MemberID, slotID, in), left: ctx.Done(), done: make(chan signingOutcome, 1)}
-	select {
-	case s.signings <- g:
-	default:
-		return nil, model.ErrUnavailable
+	g := &signing{wish: s.wish(actor.MemberID, actor.MemberID, slotID, in), left: ctx.Done()}
+	o, err := s.signings.ask(ctx, g)
+	if err != nil {
+		return nil, err
 	}
-	select {
-	case o := <-g.done:
-		if o.alone {
-			o.out, o.err = s.alone(ctx, g.wish)
-		}
-		faultPoint("before_reply")
-		return o.out, o.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if o.alone {
+		o.out, o.err = s.alone(ctx, g.wish)
 	}
+	faultPoint("before_reply")
+	return o.out, o.err
 }
 
 // alone signs one member up by themselves, with a closer look at what decides.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"text/tabwriter"
@@ -145,6 +146,9 @@ func middle(all []float64) float64 {
 func (r *report) write(path string) error {
 	raw, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
 	return os.WriteFile(path, append(raw, '\n'), 0o600)

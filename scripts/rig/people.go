@@ -142,10 +142,14 @@ func (m *Meeting) Activities() []uint64 {
 	return ids
 }
 
-// Meet closes the meeting before and opens check-in for the next one, with
-// everybody on the rosters.
+// Meet closes the meeting before, as if it had been last week, and opens
+// check-in for the next one, with everybody on the rosters.
 func (t *Town) Meet() (*Meeting, error) {
-	err := t.db.Model(&model.Activity{}).Where("status = ?", model.Published).Update("status", model.Closed).Error
+	lastWeek := time.Now().UTC().AddDate(0, 0, -7).Truncate(time.Second)
+	err := t.db.Exec("UPDATE roster_entries r JOIN activities a ON a.id = r.activity_id SET r.closes_at = ? WHERE a.status = ?", lastWeek, model.Published).Error
+	if err == nil {
+		err = t.db.Model(&model.Activity{}).Where("status = ?", model.Published).Updates(map[string]any{"status": model.Closed, "closes_at": lastWeek}).Error
+	}
 	if err != nil {
 		return nil, fmt.Errorf("close meetings: %w", err)
 	}
@@ -163,6 +167,11 @@ func (t *Town) remember(at time.Time) error {
 		model.Present, model.ByScan, at, model.LocationNotGiven, m.first, m.first+uint64(t.branches)).Error
 	if err != nil {
 		return fmt.Errorf("remember meeting: %w", err)
+	}
+	err = t.db.Exec("INSERT INTO credit_entries (member_id, on_day, activity_id, came, hours) SELECT member_id, ?, activity_id, 1, 2 FROM roster_entries WHERE activity_id >= ? AND activity_id < ?",
+		model.DayOf(at, time.FixedZone("Asia/Shanghai", 8*60*60)), m.first, m.first+uint64(t.branches)).Error
+	if err != nil {
+		return fmt.Errorf("credit meeting: %w", err)
 	}
 	return nil
 }

@@ -103,6 +103,7 @@ func New(t testing.TB, store string, options ...Option) *World {
 		}
 	})
 	w.openDatabase()
+	t.Cleanup(w.creditsHold)
 	w.openRedis()
 	w.WeChat = sim.New(sim.Config{Clock: w.Clock.Now, PushToken: pushToken, EncodingAESKey: pushKey, PushPause: 10 * time.Millisecond,
 		RefuseParallelSends: true})
