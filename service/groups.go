@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -120,4 +121,14 @@ func questions[Q, A any](group []*rider[Q, A]) []Q {
 		out[i] = c.question
 	}
 	return out
+}
+
+// distinct is a number of each, sorted, each number once.
+func distinct[T any](all []T, of func(T) uint64) []uint64 {
+	ids := make([]uint64, len(all))
+	for i, one := range all {
+		ids[i] = of(one)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }

@@ -3,9 +3,7 @@ package service
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -132,15 +130,18 @@ func (s *Home) serve(ctx context.Context, group []*rider[*model.Actor, *HomeScre
 
 // read is a screen for each of the actors, in their order.
 func (s *Home) read(db *gorm.DB, actors []*model.Actor, now time.Time) ([]*HomeScreen, error) {
-	screens := make([]*HomeScreen, len(actors))
-	of := make(homeScreens, len(actors))
+	members := distinct(actors, func(a *model.Actor) uint64 { return a.MemberID })
+	branches, err := branchNames(db, distinct(actors, func(a *model.Actor) uint64 { return a.BranchID }))
+	if err != nil {
+		return nil, err
+	}
+	screens, of := make([]*HomeScreen, len(actors)), make(homeScreens, len(members))
 	for i, actor := range actors {
 		screens[i] = newHomeScreen(actor)
+		screens[i].Branch = branches[actor.BranchID]
 		of[actor.MemberID] = append(of[actor.MemberID], screens[i])
 	}
-	members := slices.Collect(maps.Keys(of))
-	slices.Sort(members)
-	offered, err := s.fillSelves(db, actors, of)
+	offered, err := s.fillSelves(db, members, of)
 	if err == nil && len(offered) > 0 {
 		err = s.fillOffers(db, offered, of, now)
 	}
@@ -153,36 +154,41 @@ func (s *Home) read(db *gorm.DB, actors []*model.Actor, now time.Time) ([]*HomeS
 	return screens, err
 }
 
+func branchNames(db *gorm.DB, ids []uint64) (map[uint64]string, error) {
+	var branches []model.Organisation
+	if err := db.Select("id, name").Find(&branches, ids).Error; err != nil {
+		return nil, fmt.Errorf("names of %d branches: %w", len(ids), err)
+	}
+	names := make(map[uint64]string, len(branches))
+	for _, b := range branches {
+		names[b.ID] = b.Name
+	}
+	return names, nil
+}
+
 // homeScreens are the screens being filled, by member: two phones of one member
 // may ask at once.
 type homeScreens map[uint64][]*HomeScreen
 
-// fillSelves fills in what belongs to the person, and returns who has an offer.
-func (s *Home) fillSelves(db *gorm.DB, actors []*model.Actor, of homeScreens) (offered []uint64, err error) {
-	pairs, args := strings.Repeat(" UNION ALL SELECT ? AS member_id, ? AS branch_id", len(actors))[len(" UNION ALL "):], make([]any, 0, 2+2*len(actors))
-	args = append(args, true, model.Offered)
-	for _, actor := range actors {
-		args = append(args, actor.MemberID, actor.BranchID)
-	}
+// fillSelves fills in what belongs to the person, and returns who has an offer:
+// few have, and who has none pays no further query for it.
+func (s *Home) fillSelves(db *gorm.DB, members []uint64, of homeScreens) (offered []uint64, err error) {
 	var selves []struct {
-		MemberID uint64
-		Leader   bool
-		Branch   string
-		Offers   int
+		ID     uint64
+		Leader bool
+		Offers int
 	}
-	// Few have an offer: who has none pays no further query for it.
-	err = db.Raw(`SELECT p.member_id, m.leader, COALESCE(o.name, '') AS branch,
-		(SELECT COUNT(*) FROM slot_sign_ups u WHERE u.member_id = p.member_id AND u.live = ? AND u.state = ?) AS offers
-		FROM (`+pairs+`) p JOIN members m ON m.id = p.member_id LEFT JOIN organisations o ON o.id = p.branch_id`, args...).Scan(&selves).Error
+	offers := db.Table("slot_sign_ups u").Select("COUNT(*)").Where("u.member_id = members.id AND u.live = ? AND u.state = ?", true, model.Offered)
+	err = db.Table("members").Select("id, leader, (?) AS offers", offers).Where("id IN ?", members).Find(&selves).Error
 	if err != nil {
-		return nil, fmt.Errorf("first screens of %d members: %w", len(actors), err)
+		return nil, fmt.Errorf("first screens of %d members: %w", len(members), err)
 	}
 	for _, self := range selves {
-		for _, out := range of[self.MemberID] {
-			out.Branch, out.Year.CreditDue = self.Branch, model.CreditHoursDue(self.Leader)
+		for _, out := range of[self.ID] {
+			out.Year.CreditDue = model.CreditHoursDue(self.Leader)
 		}
 		if self.Offers > 0 {
-			offered = append(offered, self.MemberID)
+			offered = append(offered, self.ID)
 		}
 	}
 	return offered, nil
@@ -196,7 +202,7 @@ func (s *Home) fillOffers(db *gorm.DB, members []uint64, of homeScreens, now tim
 	err := db.Table("slot_sign_ups u").Select("u.member_id, u.id AS sign_up_id, s.service_day_id, d.title, s.name AS slot, s.starts_at, u.offer_ends_at").
 		Joins("JOIN service_slots s ON s.id = u.slot_id").Joins("JOIN service_days d ON d.id = s.service_day_id").
 		Where("u.member_id IN ? AND u.live = ? AND u.state = ? AND u.offer_ends_at > ?", members, true, model.Offered, now).
-		Order("u.offer_ends_at, u.id").Scan(&offers).Error
+		Order("u.offer_ends_at, u.id").Find(&offers).Error
 	if err != nil {
 		return fmt.Errorf("offers to %d members: %w", len(members), err)
 	}
@@ -209,7 +215,8 @@ func (s *Home) fillOffers(db *gorm.DB, members []uint64, of homeScreens, now tim
 }
 
 func (s *Home) fillActivities(db *gorm.DB, members []uint64, of homeScreens, now time.Time) error {
-	// Scanned by hand: everybody opens this screen. Of several leaves, and of
+	// Scanned by hand, as Find is used elsewhere here and not Scan, which writes
+	// out every statement for a log: everybody opens this screen. Of several leaves, and of
 	// several requests, the last row holds.
 	rows, err := db.Raw(`SELECT r.member_id, a.id, a.kind, a.title, a.place, a.starts_at, a.opens_at, a.closes_at, a.status, a.cancel_reason, a.check_out,
 		t.status, t.at, l.status, q.state
@@ -286,7 +293,7 @@ func (s *Home) fillYears(db *gorm.DB, members []uint64, of homeScreens, now time
 		Hours    float64
 	}
 	err := db.Raw("SELECT member_id, SUM(came) AS attended, COUNT(*) AS expected, SUM(hours) AS hours FROM credit_entries "+
-		"WHERE member_id IN ? AND on_day >= ? GROUP BY member_id", members, newYear).Scan(&years).Error
+		"WHERE member_id IN ? AND on_day >= ? GROUP BY member_id", members, newYear).Find(&years).Error
 	if err != nil {
 		return fmt.Errorf("years of %d members: %w", len(members), err)
 	}
@@ -307,7 +314,7 @@ func (s *Home) fillWork(db *gorm.DB, actor *model.Actor, out *HomeScreen, now ti
 		"(SELECT COUNT(*) FROM late_records q WHERE q.activity_id = activities.id AND q.state = ?) AS waiting", model.Asked, model.Asked).
 		Where("organisation_id IN (?) AND status IN ? AND starts_at < ? AND starts_at > ?", homesOf(db, actor),
 			[]model.ActivityStatus{model.Draft, model.Published}, now.Add(24*time.Hour), now.AddDate(0, 0, -30)).
-		Order("starts_at, id").Limit(6).Scan(&out.Work).Error
+		Order("starts_at, id").Limit(6).Find(&out.Work).Error
 	if err != nil {
 		return fmt.Errorf("work of member %d: %w", actor.MemberID, err)
 	}
@@ -315,7 +322,7 @@ func (s *Home) fillWork(db *gorm.DB, actor *model.Actor, out *HomeScreen, now ti
 	err = db.Table("activities a").Select("a.id, a.title, a.starts_at, a.ends_at, a.status, 'answer' AS todo").
 		Joins("JOIN joint_branches j ON j.activity_id = a.id AND j.state = ?", model.Invited).
 		Where("j.branch_id IN (?) AND a.status IN ? AND a.starts_at > ?", homesOf(db, actor), []model.ActivityStatus{model.Draft, model.Published}, now).
-		Order("a.starts_at, a.id").Limit(6).Scan(&invited).Error
+		Order("a.starts_at, a.id").Limit(6).Find(&invited).Error
 	if err != nil {
 		return fmt.Errorf("invitations of member %d: %w", actor.MemberID, err)
 	}

@@ -162,15 +162,6 @@ func openSlots(db *gorm.DB, group []*signing) (map[uint64]*openedSlot, error) {
 	return out, nil
 }
 
-func distinct(group []*signing, of func(*signing) uint64) []uint64 {
-	ids := make([]uint64, len(group))
-	for i, g := range group {
-		ids[i] = of(g)
-	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
-}
-
 // ownSignUp is a sign-up that a member has already.
 type ownSignUp struct {
 	MemberID uint64

@@ -31,7 +31,7 @@ func (b *bench) listings(process *rig.Process) (load, error) {
 		return load{}, err
 	}
 	var l load
-	for n, i := range b.scattered(b.everybody())[:min(2000, b.town.Size())] {
+	for n, i := range b.few() {
 		path := []string{"/v1/service-slots", "/v1/service-slots", fmt.Sprint("/v1/service-slots?community_id=", home), "/v1/service-slots?skill=law"}[n%4]
 		l.requests = append(l.requests, rig.Request(http.MethodGet, path, b.town.Token(i), nil))
 	}
@@ -101,7 +101,7 @@ func (b *bench) listing(ctx context.Context) ([]listing, error) {
 	if err != nil {
 		return nil, err
 	}
-	people := b.scattered(b.everybody())[:min(2000, b.town.Size())]
+	people := b.few()
 	paths := []string{"/v1/service-slots", "/v1/service-slots", fmt.Sprint("/v1/service-slots?community_id=", home), "/v1/service-slots?skill=law"}
 	read := func(paths ...string) paced { return b.pace(ctx, 2*b.slice, people, paths...) }
 	say("每秒 %d 次岗位列表和首屏，各 %v，%d 轮……", listingRate, 2*b.slice, b.repeats)
