@@ -35,11 +35,19 @@ func creditAll(tx *gorm.DB, zone *time.Location, a *model.Activity) error {
 	return enter(tx, a, entries)
 }
 
-// creditOne enters anew what the activity counts for one person. Nothing counts
-// before it is closed.
+// creditOne enters anew what the activity counts for one person, and for
+// everybody where a program closed it that knew no ledger. Nothing counts before
+// it is closed.
 func creditOne(tx *gorm.DB, zone *time.Location, a *model.Activity, memberID uint64) error {
 	if a.Status != model.Closed {
 		return nil
+	}
+	var known int64
+	if err := tx.Model(&model.CreditEntry{}).Where("activity_id = ?", a.ID).Limit(1).Count(&known).Error; err != nil {
+		return fmt.Errorf("find credit of activity %d: %w", a.ID, err)
+	}
+	if known == 0 {
+		return creditAll(tx, zone, a)
 	}
 	own, err := standingOf(tx, a.ID, memberID)
 	if err != nil {
