@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -146,9 +147,11 @@ func (m *Meeting) Activities() []uint64 {
 // check-in for the next one, with everybody on the rosters.
 func (t *Town) Meet() (*Meeting, error) {
 	lastWeek := time.Now().UTC().AddDate(0, 0, -7).Truncate(time.Second)
-	err := t.db.Exec("UPDATE roster_entries r JOIN activities a ON a.id = r.activity_id SET r.closes_at = ? WHERE a.status = ?", lastWeek, model.Published).Error
-	if err == nil {
-		err = t.db.Model(&model.Activity{}).Where("status = ?", model.Published).Updates(map[string]any{"status": model.Closed, "closes_at": lastWeek}).Error
+	var on []uint64
+	err := t.db.Model(&model.Activity{}).Where("status = ?", model.Published).Pluck("id", &on).Error
+	if err == nil && len(on) > 0 {
+		err = errors.Join(t.db.Model(&model.RosterEntry{}).Where("activity_id IN ?", on).Update("closes_at", lastWeek).Error,
+			t.db.Model(&model.Activity{}).Where("id IN ?", on).Updates(map[string]any{"status": model.Closed, "closes_at": lastWeek}).Error)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("close meetings: %w", err)
