@@ -19,8 +19,8 @@ func (g *ground) leaveAsked(l *land) uint64 {
 		return l.branch.ID
 	}
 	live := true
-	r := &model.LeaveRequest{ActivityID: g.activity(l, model.Published), MemberID: l.victim, BranchID: l.branch.ID, Status: model.SickLeave, Note: "发烧" + l.canary,
-		Live: &live, State: model.Asked, AskedAt: g.Clock.Now(), Once: model.Once{Nonce: nonce()}}
+	r := &model.LeaveRequest{Status: model.SickLeave, Note: "发烧" + l.canary, Request: model.Request{ActivityID: g.activity(l, model.Published), MemberID: l.victim,
+		BranchID: l.branch.ID, Live: &live, State: model.Asked, AskedAt: g.Clock.Now(), Once: model.Once{Nonce: nonce()}}}
 	g.insert(r)
 	return r.ID
 }
@@ -32,8 +32,8 @@ func (g *ground) lateRecordAsked(l *land) uint64 {
 		return l.branch.ID
 	}
 	live := true
-	r := &model.LateRecord{ActivityID: g.activity(l, model.Closed), MemberID: l.victim, BranchID: l.branch.ID, Reason: "手机没电" + l.canary,
-		Live: &live, State: model.Asked, AskedBy: l.victim, AskedAt: g.Clock.Now(), Once: model.Once{Nonce: nonce()}}
+	r := &model.LateRecord{Reason: "手机没电" + l.canary, AskedBy: l.victim, Request: model.Request{ActivityID: g.activity(l, model.Closed), MemberID: l.victim,
+		BranchID: l.branch.ID, Live: &live, State: model.Asked, AskedAt: g.Clock.Now(), Once: model.Once{Nonce: nonce()}}}
 	g.insert(r)
 	return r.ID
 }

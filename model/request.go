@@ -29,23 +29,44 @@ var (
 	ErrLateRecordTooLate = &Error{Kind: Conflict, Code: "late_record_too_late", Message: "补签的期限已过，请联系党支部书记更正"}
 )
 
+// Request is what the rows of leave and of 补签 have in common: who asks for what
+// is decided by somebody else, and how.
+type Request struct {
+	ID         uint64
+	ActivityID uint64
+	MemberID   uint64
+	BranchID   uint64 // of that day
+	Live       *bool  // true while another may not be asked, else null
+	State      RequestState
+	AskedAt    time.Time
+	DecidedBy  *uint64
+	DecidedAt  *time.Time
+	Answer     string
+	Once       `gorm:"embedded"`
+}
+
+// AsRequest is the part that every kind of request has.
+func (r *Request) AsRequest() *Request { return r }
+
+// Own says whether the request is about the person, who may not decide it.
+func (r *Request) Own(memberID uint64) bool { return r.MemberID == memberID }
+
+// Decide notes a decision. What is refused may be asked again.
+func (r *Request) Decide(approve bool, by uint64, answer string, now time.Time) {
+	r.State, r.DecidedBy, r.DecidedAt, r.Answer = Approved, &by, &now, answer
+	if !approve {
+		r.State, r.Live = RequestRefused, nil
+	}
+}
+
 // LeaveRequest is a member asking leave from one activity. Only one of a person
-// is alive; an approved one writes a Leave, and taking it back writes another.
+// is alive, asked or approved; an approved one writes a Leave, and taking it back
+// writes another.
 type LeaveRequest struct {
-	ID          uint64
-	ActivityID  uint64
-	MemberID    uint64
-	BranchID    uint64           // of that day
+	Request     `gorm:"embedded"`
 	Status      AttendanceStatus // which kind of leave
 	Note        string
-	Live        *bool // true while asked or approved, else null
-	State       RequestState
-	AskedAt     time.Time
-	DecidedBy   *uint64
-	DecidedAt   *time.Time
-	Answer      string
 	WithdrawnAt *time.Time
-	Once        `gorm:"embedded"`
 }
 
 // Came is what a person sees of the state who was there in spite of it: the
@@ -57,39 +78,25 @@ func (s RequestState) Came(came bool) RequestState {
 	return s
 }
 
-// Decide notes a decision.
-func (r *LeaveRequest) Decide(approve bool, by uint64, answer string, now time.Time) {
-	r.State, r.DecidedBy, r.DecidedAt, r.Answer = Approved, &by, &now, answer
-	if !approve {
-		r.State, r.Live = RequestRefused, nil
-	}
-}
-
 // LateRecord is 补签: somebody was there and was not scanned. It counts once
-// somebody else than the one who asked, and than the member, approves it.
+// somebody else than the one who asked, and than the member, approves it. Only
+// one of a person is alive, while it is asked.
 type LateRecord struct {
-	ID         uint64
-	ActivityID uint64
-	MemberID   uint64
-	BranchID   uint64 // of that day
-	CameAt     *time.Time
-	Reason     string
-	Live       *bool // true while asked, else null
-	State      RequestState
-	AskedBy    uint64
-	AskedAt    time.Time
-	DecidedBy  *uint64
-	DecidedAt  *time.Time
-	Answer     string
-	Once       `gorm:"embedded"`
+	Request `gorm:"embedded"`
+	CameAt  *time.Time
+	Reason  string
+	AskedBy uint64
 }
 
-// Decide notes a decision.
+// Own says whether the person asked, or is who the request is about.
+func (r *LateRecord) Own(memberID uint64) bool {
+	return r.AskedBy == memberID || r.Request.Own(memberID)
+}
+
+// Decide notes a decision; another meeting day may be asked for after either.
 func (r *LateRecord) Decide(approve bool, by uint64, answer string, now time.Time) {
-	r.State, r.DecidedBy, r.DecidedAt, r.Answer, r.Live = Approved, &by, &now, answer, nil
-	if !approve {
-		r.State = RequestRefused
-	}
+	r.Request.Decide(approve, by, answer, now)
+	r.Live = nil
 }
 
 // LateRecordAt refuses a 补签 while people can still check in, and from so many

@@ -102,8 +102,8 @@ func (s *Requests) AskLeave(ctx context.Context, actor *model.Actor, activityID 
 			return nil, err
 		}
 		live := true
-		row := &model.LeaveRequest{ActivityID: activityID, MemberID: actor.MemberID, Status: in.Status, Note: cleanLine(in.Note),
-			BranchID: own.Entry.BranchID, Live: &live, State: model.Asked, AskedAt: now, Once: once}
+		row := &model.LeaveRequest{Status: in.Status, Note: cleanLine(in.Note), Request: model.Request{ActivityID: activityID, MemberID: actor.MemberID,
+			BranchID: own.Entry.BranchID, Live: &live, State: model.Asked, AskedAt: now, Once: once}}
 		if err := tx.Create(row).Error; err != nil {
 			return nil, fmt.Errorf("ask leave: %w", err)
 		}
@@ -128,50 +128,82 @@ func (s *Requests) AskLeave(ctx context.Context, actor *model.Actor, activityID 
 // leave excuses from then on, also where the meeting was closed meanwhile and the
 // member is down as absent. Deciding the same again changes nothing.
 func (s *Requests) DecideLeave(ctx context.Context, actor *model.Actor, id uint64, in DecisionInput) (*RequestView, error) {
-	now := s.now()
-	row, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.LeaveRequest, error) {
-		r, err := find[model.LeaveRequest](tx, id, model.ErrRequestNotFound)
-		if err != nil {
-			return nil, err
-		}
-		if r.MemberID == actor.MemberID {
-			return nil, model.ErrOwnRequest
-		}
-		a, all, err := holdJointly(tx, actor, r.ActivityID)
-		if err != nil {
-			return nil, hidden(err)
-		}
-		if err := all.mayRecord(actor, r.BranchID, false); err != nil {
-			return nil, hidden(err)
-		}
-		if r, err = lock[model.LeaveRequest](tx, id, model.ErrRequestNotFound); err != nil {
-			return nil, err
-		}
-		if r.State != model.Asked {
-			return r, decidedBefore(r.State, in.Approve)
-		}
-		if err := a.Allow(model.Published, model.Closed); err != nil {
-			return nil, err
-		}
-		r.Decide(in.Approve, actor.MemberID, cleanLine(in.Answer), now)
-		if err := tx.Save(r).Error; err != nil {
-			return nil, fmt.Errorf("decide leave %d: %w", id, err)
-		}
-		kind := model.LeaveRefused
-		if in.Approve {
-			kind = model.LeaveApproved
-			if err := s.excuse(tx, actor, a, r, now); err != nil {
+	row, err := decide(ctx, s, actor, id, in, verdict[model.LeaveRequest]{
+		action: "decide_leave", subject: "leave_request", approved: model.LeaveApproved, refused: model.LeaveRefused, grant: s.excuse,
+		hold: func(tx *gorm.DB, r *model.LeaveRequest) (*model.Activity, error) {
+			a, all, err := holdJointly(tx, actor, r.ActivityID)
+			if err != nil {
 				return nil, err
 			}
-		}
-		return r, errors.Join(notifyDecision(tx, s.settings.Sending, a, r.MemberID, kind, now),
-			auditBy(tx, now, actor, "decide_leave", "leave_request", id, "ok", map[string]any{"member_id": r.MemberID, "approve": in.Approve}))
+			return a, all.mayRecord(actor, r.BranchID, false)
+		},
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.boards.changed(ctx, row.ActivityID)
 	return s.leave(ctx, row)
+}
+
+// verdict is in what the decisions of leave and of 补签 differ.
+type verdict[T any] struct {
+	action, subject   string // in the audit
+	approved, refused model.ReminderKind
+	hold              func(tx *gorm.DB, r *T) (*model.Activity, error) // holds the activity, for those who decide
+	grant             func(tx *gorm.DB, actor *model.Actor, a *model.Activity, r *T, now time.Time) error
+}
+
+// asked is a row of one kind of request.
+type asked[T any] interface {
+	*T
+	AsRequest() *model.Request
+	Own(memberID uint64) bool
+	Decide(approve bool, by uint64, answer string, now time.Time)
+}
+
+// decide takes a decision, by somebody else than who asked: what it grants is
+// written, the member told and the audit kept with it, or nothing is.
+func decide[T any, R asked[T]](ctx context.Context, s *Requests, actor *model.Actor, id uint64, in DecisionInput, d verdict[T]) (*T, error) {
+	now := s.now()
+	row, err := inTx(ctx, s.db, func(tx *gorm.DB) (*T, error) {
+		r, err := find[T](tx, id, model.ErrRequestNotFound)
+		if err != nil {
+			return nil, err
+		}
+		if R(r).Own(actor.MemberID) {
+			return nil, model.ErrOwnRequest
+		}
+		a, err := d.hold(tx, r)
+		if err != nil {
+			return nil, hidden(err)
+		}
+		if r, err = lock[T](tx, id, model.ErrRequestNotFound); err != nil {
+			return nil, err
+		}
+		request := R(r).AsRequest()
+		if request.State != model.Asked {
+			return r, decidedBefore(request.State, in.Approve)
+		}
+		if err := a.Allow(model.Published, model.Closed); err != nil {
+			return nil, err
+		}
+		R(r).Decide(in.Approve, actor.MemberID, cleanLine(in.Answer), now)
+		if err := tx.Save(r).Error; err != nil {
+			return nil, fmt.Errorf("%s %d: %w", d.action, id, err)
+		}
+		kind := d.refused
+		if in.Approve {
+			kind = d.approved
+			if err := d.grant(tx, actor, a, r, now); err != nil {
+				return nil, err
+			}
+		}
+		return r, errors.Join(notifyDecision(tx, s.settings.Sending, a, request.MemberID, kind, now),
+			auditBy(tx, now, actor, d.action, d.subject, id, "ok", map[string]any{"member_id": request.MemberID, "approve": in.Approve}))
+	})
+	if err == nil {
+		s.boards.changed(ctx, R(row).AsRequest().ActivityID)
+	}
+	return row, err
 }
 
 // excuse writes an approved leave into the log, and at a closed meeting in
@@ -298,8 +330,8 @@ func (s *Requests) AskLateRecord(ctx context.Context, actor *model.Actor, activi
 			return nil, err
 		}
 		live := true
-		row := &model.LateRecord{ActivityID: activityID, MemberID: in.MemberID, BranchID: branch, Reason: reason,
-			Live: &live, State: model.Asked, AskedBy: actor.MemberID, AskedAt: now, Once: once}
+		row := &model.LateRecord{Reason: reason, AskedBy: actor.MemberID, Request: model.Request{ActivityID: activityID, MemberID: in.MemberID,
+			BranchID: branch, Live: &live, State: model.Asked, AskedAt: now, Once: once}}
 		if in.CameAt != nil {
 			came := in.CameAt.UTC().Truncate(time.Second)
 			if came.Before(a.OpensAt) || !came.Before(a.EndsAt) {
@@ -331,53 +363,22 @@ func (s *Requests) AskLateRecord(ctx context.Context, actor *model.Actor, activi
 // own_request. Approved, the member counts as present, never as late; the
 // absence that the closing wrote stays as the first entry.
 func (s *Requests) DecideLateRecord(ctx context.Context, actor *model.Actor, id uint64, in DecisionInput) (*RequestView, error) {
-	now := s.now()
-	row, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.LateRecord, error) {
-		r, err := find[model.LateRecord](tx, id, model.ErrRequestNotFound)
-		if err != nil {
-			return nil, err
-		}
-		if r.MemberID == actor.MemberID || r.AskedBy == actor.MemberID {
-			return nil, model.ErrOwnRequest
-		}
-		_, all, err := jointly(tx, actor, r.ActivityID)
-		if err != nil {
-			return nil, hidden(err)
-		}
-		if own := all.of(r.BranchID).line; !actor.Conducts(all[0].line) && !actor.Conducts(own) && !actor.Supervises(own) {
-			return nil, model.ErrRequestNotFound
-		}
-		a, err := lock[model.Activity](tx, r.ActivityID, model.ErrActivityNotFound)
-		if err != nil {
-			return nil, err
-		}
-		if r, err = lock[model.LateRecord](tx, id, model.ErrRequestNotFound); err != nil {
-			return nil, err
-		}
-		if r.State != model.Asked {
-			return r, decidedBefore(r.State, in.Approve)
-		}
-		if err := a.Allow(model.Published, model.Closed); err != nil {
-			return nil, err
-		}
-		r.Decide(in.Approve, actor.MemberID, cleanLine(in.Answer), now)
-		if err := tx.Save(r).Error; err != nil {
-			return nil, fmt.Errorf("decide late record %d: %w", id, err)
-		}
-		kind := model.LateRecordRefused
-		if in.Approve {
-			kind = model.LateRecordApproved
-			if err := s.present(tx, actor, a, r, now); err != nil {
+	row, err := decide(ctx, s, actor, id, in, verdict[model.LateRecord]{
+		action: "decide_late_record", subject: "late_record", approved: model.LateRecordApproved, refused: model.LateRecordRefused, grant: s.present,
+		hold: func(tx *gorm.DB, r *model.LateRecord) (*model.Activity, error) {
+			_, all, err := jointly(tx, actor, r.ActivityID)
+			if err != nil {
 				return nil, err
 			}
-		}
-		return r, errors.Join(notifyDecision(tx, s.settings.Sending, a, r.MemberID, kind, now),
-			auditBy(tx, now, actor, "decide_late_record", "late_record", id, "ok", map[string]any{"member_id": r.MemberID, "approve": in.Approve}))
+			if own := all.of(r.BranchID).line; !actor.Conducts(all[0].line) && !actor.Conducts(own) && !actor.Supervises(own) {
+				return nil, model.ErrRequestNotFound
+			}
+			return lock[model.Activity](tx, r.ActivityID, model.ErrActivityNotFound)
+		},
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.boards.changed(ctx, row.ActivityID)
 	return s.lateRecord(ctx, row)
 }
 
