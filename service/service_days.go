@@ -486,11 +486,8 @@ func (s *ServiceDays) Find(ctx context.Context, actor *model.Actor, in SlotSearc
 			from = day.UTC()
 		}
 	}
-	rows := s.db.WithContext(ctx).Table("service_slots s").
-		Select("s.*, d.title, d.place, d.sign_up_until, o.name AS community, COALESCE(u.state, '') AS my_state").
-		Joins("JOIN service_days d ON d.id = s.service_day_id").
-		Joins("JOIN organisations o ON o.id = s.community_id").
-		Joins("LEFT JOIN slot_sign_ups u ON u.slot_id = s.id AND u.member_id = ? AND u.live = ?", actor.MemberID, true)
+	db := s.db.WithContext(ctx)
+	rows := db.Table("service_slots s")
 	if cursor != "" {
 		at, id, err := readCursor(cursor)
 		if err != nil {
@@ -509,7 +506,15 @@ func (s *ServiceDays) Find(ctx context.Context, actor *model.Actor, in SlotSearc
 		rows = rows.Where("s.taken < s.capacity AND s.waiting = 0")
 	}
 	page := &SlotPage{Items: []SlotLine{}}
-	if err := rows.Order("s.starts_at, s.id").Limit(limit + 1).Scan(&page.Items).Error; err != nil {
+	// The page first, by its index; what belongs to each slot is looked up for
+	// those alone.
+	err := db.Table("(?) s", rows.Order("s.starts_at, s.id").Limit(limit+1)).
+		Select("s.*, d.title, d.place, d.sign_up_until, o.name AS community, COALESCE(u.state, '') AS my_state").
+		Joins("JOIN service_days d ON d.id = s.service_day_id").
+		Joins("JOIN organisations o ON o.id = s.community_id").
+		Joins("LEFT JOIN slot_sign_ups u ON u.slot_id = s.id AND u.member_id = ? AND u.live = ?", actor.MemberID, true).
+		Order("s.starts_at, s.id").Find(&page.Items).Error
+	if err != nil {
 		return nil, fmt.Errorf("find slots: %w", err)
 	}
 	if len(page.Items) > limit {
