@@ -3,8 +3,6 @@ package api
 import (
 	"cmp"
 	"context"
-	_ "embed"
-	"html/template"
 	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -160,10 +158,7 @@ func schemaFields(document *huma.OpenAPI, s *huma.Schema, depth int) (required, 
 	return required, optional
 }
 
-//go:embed pages/burden.html
-var burdenSource string
-
-var burdenSheet = template.Must(template.New("burden").Parse(burdenSource))
+var burdenSheet = paper("burden")
 
 func burdenPage(r *router) useCase[burdenRequest, []byte] {
 	return func(ctx context.Context, actor *model.Actor, in *burdenRequest) ([]byte, error) {

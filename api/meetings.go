@@ -3,9 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
-	_ "embed"
 	"fmt"
-	"html/template"
 
 	"dangri/model"
 	"dangri/service"
@@ -116,21 +114,10 @@ func attendanceSheetWorkbook(s *service.Services) useCase[OfPart, []byte] {
 	}
 }
 
-//go:embed pages/sheet.html
-var sheetSource string
-
-var sheetPage = template.Must(template.New("sheet").Parse(sheetSource))
+var sheetPage = paper("sheet")
 
 func attendanceSheetPage(s *service.Services) useCase[OfPart, []byte] {
 	return func(ctx context.Context, actor *model.Actor, r *OfPart) ([]byte, error) {
-		sheet, err := s.Sheets.Show(ctx, actor, r.ActivityID, r.BranchID)
-		if err != nil {
-			return nil, err
-		}
-		var b bytes.Buffer
-		if err := sheetPage.Execute(&b, sheet); err != nil {
-			return nil, fmt.Errorf("draw sheet of activity %d: %w", r.ActivityID, err)
-		}
-		return b.Bytes(), nil
+		return drawn(sheetPage)(s.Sheets.Show(ctx, actor, r.ActivityID, r.BranchID))
 	}
 }

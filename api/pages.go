@@ -1,7 +1,10 @@
 package api
 
 import (
-	_ "embed"
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -20,6 +23,28 @@ var screenPage []byte
 
 //go:embed pages/index.html
 var indexPage []byte
+
+//go:embed pages
+var papers embed.FS
+
+// paper is a page that is printed on A4; all of them look alike.
+func paper(name string) *template.Template {
+	return template.Must(template.ParseFS(papers, "pages/"+name+".html", "pages/paper.html"))
+}
+
+// drawn draws what a use case answered as a page.
+func drawn(page *template.Template) func(any, error) ([]byte, error) {
+	return func(v any, err error) ([]byte, error) {
+		if err != nil {
+			return nil, err
+		}
+		var b bytes.Buffer
+		if err := page.Execute(&b, v); err != nil {
+			return nil, fmt.Errorf("draw page %s: %w", page.Name(), err)
+		}
+		return b.Bytes(), nil
+	}
+}
 
 // pages are what a browser sees: the front page, the documentation, the big
 // screen and the landing page of a code scanned outside WeChat. Nothing is loaded from elsewhere.

@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	_ "embed"
-	"html/template"
 
 	"dangri/model"
 	"dangri/service"
@@ -20,10 +18,7 @@ func recordPaperSheet(s *service.Services) useCase[paperSheetRequest, *service.P
 	}
 }
 
-//go:embed pages/minutes.html
-var minutesSource string
-
-var minutesTemplate = template.Must(template.New("minutes").Parse(minutesSource))
+var minutesTemplate = paper("minutes")
 
 func minutesPage(s *service.Services) useCase[showMinutesRequest, []byte] {
 	return func(ctx context.Context, actor *model.Actor, r *showMinutesRequest) ([]byte, error) {
@@ -48,10 +43,7 @@ func attendanceRecord(s *service.Services) useCase[recordOfMember, *service.Atte
 	}
 }
 
-//go:embed pages/attendance.html
-var attendanceSource string
-
-var attendanceTemplate = template.Must(template.New("attendance").Parse(attendanceSource))
+var attendanceTemplate = paper("attendance")
 
 func attendanceRecordPage(s *service.Services) useCase[recordOfMember, []byte] {
 	return func(ctx context.Context, actor *model.Actor, r *recordOfMember) ([]byte, error) {

@@ -1,11 +1,7 @@
 package api
 
 import (
-	"bytes"
 	"context"
-	_ "embed"
-	"fmt"
-	"html/template"
 
 	"dangri/model"
 	"dangri/service"
@@ -52,21 +48,10 @@ func callList(s *service.Services) useCase[OfActivity, *service.CallList] {
 	}
 }
 
-//go:embed pages/calls.html
-var callsSource string
-
-var callsPage = template.Must(template.New("calls").Parse(callsSource))
+var callsPage = paper("calls")
 
 func callListPage(s *service.Services) useCase[OfActivity, []byte] {
 	return func(ctx context.Context, actor *model.Actor, r *OfActivity) ([]byte, error) {
-		list, err := s.Reach.Calls(ctx, actor, r.ActivityID)
-		if err != nil {
-			return nil, err
-		}
-		var b bytes.Buffer
-		if err := callsPage.Execute(&b, list); err != nil {
-			return nil, fmt.Errorf("draw call list of activity %d: %w", r.ActivityID, err)
-		}
-		return b.Bytes(), nil
+		return drawn(callsPage)(s.Reach.Calls(ctx, actor, r.ActivityID))
 	}
 }

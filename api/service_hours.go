@@ -3,9 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
-	_ "embed"
 	"fmt"
-	"html/template"
 	"io"
 
 	"dangri/model"
@@ -161,10 +159,7 @@ func serviceRecord(s *service.Services) useCase[recordOfMember, *service.Service
 	}
 }
 
-//go:embed pages/record.html
-var recordSource string
-
-var recordPage = template.Must(template.New("record").Parse(recordSource))
+var recordPage = paper("record")
 
 func serviceRecordPage(s *service.Services) useCase[recordOfMember, []byte] {
 	return func(ctx context.Context, actor *model.Actor, r *recordOfMember) ([]byte, error) {
@@ -206,10 +201,7 @@ func feedbackSlip(s *service.Services) useCase[OfSlip, *service.Slip] {
 	}
 }
 
-//go:embed pages/slip.html
-var slipSource string
-
-var slipPage = template.Must(template.New("slip").Parse(slipSource))
+var slipPage = paper("slip")
 
 func feedbackSlipPage(s *service.Services) useCase[OfSlip, []byte] {
 	return func(ctx context.Context, actor *model.Actor, r *OfSlip) ([]byte, error) {
@@ -245,18 +237,4 @@ func written(w interface{ WriteXLSX(io.Writer) error }) ([]byte, error) {
 		return nil, fmt.Errorf("write workbook: %w", err)
 	}
 	return b.Bytes(), nil
-}
-
-// drawn draws what a use case answered as a page.
-func drawn(page *template.Template) func(any, error) ([]byte, error) {
-	return func(v any, err error) ([]byte, error) {
-		if err != nil {
-			return nil, err
-		}
-		var b bytes.Buffer
-		if err := page.Execute(&b, v); err != nil {
-			return nil, fmt.Errorf("draw page %s: %w", page.Name(), err)
-		}
-		return b.Bytes(), nil
-	}
 }
