@@ -758,3 +758,31 @@ func TestControl_WithoutLocksWhoMovesWhileABranchJoinsIsMissed(t *testing.T) {
 		}
 	}, skipLocks)
 }
+
+func TestWhatWaitsForThePartnerDoesNotWaitForTheHost(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		j := s.aJointMeeting(1, 1)
+		want(t, j.answer(true), 200, "ok")
+		waiting := func() int {
+			t.Helper()
+			work := as[service.HomeScreen](t, j.phone(j.secretary).get("/v1/home")).Work
+			if len(work) != 1 {
+				t.Fatalf("work %+v", work)
+			}
+			listed := as[service.RequestPage](t, j.phone(j.secretary).get("/v1/approvals")).Items
+			if len(listed) != work[0].Waiting {
+				t.Errorf("the first screen says %d, the list has %+v", work[0].Waiting, listed)
+			}
+			return work[0].Waiting
+		}
+		want(t, j.askLeave(j.partner.members[0]), 200, "ok")
+		want(t, j.askLeave(j.secretary), 200, "ok") // for somebody else to decide
+		if n := waiting(); n != 0 {
+			t.Errorf("%d wait for the host", n)
+		}
+		want(t, j.askLeave(j.members[0]), 200, "ok")
+		if n := waiting(); n != 1 {
+			t.Errorf("%d wait for the host after its own member asked", n)
+		}
+	})
+}

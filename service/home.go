@@ -309,9 +309,13 @@ func (s *Home) fillWork(db *gorm.DB, actor *model.Actor, out *HomeScreen, now ti
 	if !slices.ContainsFunc(actor.Posts, func(p model.Post) bool { return p.Kind.Conducts() }) {
 		return nil
 	}
+	// As Requests.Waiting lists them: a partner's are for the partner.
+	waiting := func(table string) *gorm.DB {
+		return db.Table(table+" q").Select("COUNT(*)").Where("q.activity_id = activities.id AND q.state = ? AND q.member_id <> ?", model.Asked, actor.MemberID).
+			Where("NOT EXISTS (SELECT 1 FROM joint_branches j WHERE j.activity_id = q.activity_id AND j.branch_id = q.branch_id AND j.state = ?)", model.JointAccepted)
+	}
 	err := db.Model(&model.Activity{}).Select("id, title, starts_at, ends_at, status, "+
-		"(SELECT COUNT(*) FROM leave_requests q WHERE q.activity_id = activities.id AND q.state = ?) + "+
-		"(SELECT COUNT(*) FROM late_records q WHERE q.activity_id = activities.id AND q.state = ?) AS waiting", model.Asked, model.Asked).
+		"(?) + (?) AS waiting", waiting("leave_requests"), waiting("late_records")).
 		Where("organisation_id IN (?) AND status IN ? AND starts_at < ? AND starts_at > ?", homesOf(db, actor),
 			[]model.ActivityStatus{model.Draft, model.Published}, now.Add(24*time.Hour), now.AddDate(0, 0, -30)).
 		Order("starts_at, id").Limit(6).Find(&out.Work).Error
