@@ -210,8 +210,9 @@ func (s *Minutes) Sign(ctx context.Context, actor *model.Actor, activityID, bran
 	})
 }
 
-// checkText has the version checked that is to be signed, if there is anything to
-// sign. A version never changes, so it is the same one afterwards.
+// checkText has the version checked that is to be signed. A version never
+// changes, so it is the same one afterwards; one that is only being written waits
+// for its own check.
 func (s *Minutes) checkText(ctx context.Context, actor *model.Actor, activityID, branchID uint64, version int) error {
 	db := s.db.WithContext(ctx)
 	at, err := signs(db, actor, activityID, branchID)
@@ -219,11 +220,17 @@ func (s *Minutes) checkText(ctx context.Context, actor *model.Actor, activityID,
 		return err
 	}
 	all, err := versionsOf(db, activityID, at)
-	if err != nil || len(all) == 0 {
+	if err != nil {
 		return err
 	}
+	if len(all) == 0 {
+		return model.ErrMinutesNotFound
+	}
 	newest := &all[len(all)-1]
-	if newest.Version != version || newest.SignedAt != nil {
+	switch {
+	case newest.Version != version:
+		return model.ErrChangedMeantime.With("version", newest.Version)
+	case newest.SignedAt != nil:
 		return nil
 	}
 	return checkText(ctx, s.platform, actor, newest.Agenda+"\n"+newest.Content+"\n"+newest.Decisions)
