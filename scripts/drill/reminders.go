@@ -66,6 +66,9 @@ func (s *stage) reminders(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.emptyRedis(ctx); err != nil { // sessions that know the people's WeChats of before
+		return err
+	}
 	if err := s.blindRetries(ctx, p, people); err != nil {
 		return err
 	}

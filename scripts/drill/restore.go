@@ -131,6 +131,10 @@ func (s *stage) lose(ctx context.Context) error {
 	}
 	conns.SetMaxIdleConns(0) // connections stay in the database that is gone
 	conns.SetMaxIdleConns(2)
+	return s.emptyRedis(ctx)
+}
+
+func (s *stage) emptyRedis(ctx context.Context) error {
 	client := s.stores.RedisClient()
 	defer func() { _ = client.Close() }()
 	if err := client.FlushAll(ctx).Err(); err != nil {

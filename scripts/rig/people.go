@@ -180,7 +180,10 @@ func (t *Town) remember(at time.Time) error {
 }
 
 func (t *Town) hold(at time.Time, status model.ActivityStatus) (*Meeting, error) {
-	m := &Meeting{town: t, first: uint64(t.held*t.branches) + 1}
+	m := &Meeting{town: t}
+	if err := t.db.Model(&model.Activity{}).Select("COALESCE(MAX(id), 0) + 1").Scan(&m.first).Error; err != nil { // people make activities too
+		return nil, fmt.Errorf("hold meeting: %w", err)
+	}
 	t.held++
 	activities := make([]model.Activity, t.branches)
 	for b := range activities {
