@@ -115,3 +115,20 @@ func TestACrowdOpensTheFirstScreenAndEachSeesTheirOwn(t *testing.T) {
 		})
 	})
 }
+
+func TestAPaperSheetOfADayAfterTheClosingCountsInTheYear(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		noon := time.Date(2026, 3, 12, 12, 0, 0, 0, trial.Zone)
+		s.Clock.Set(noon.Add(-time.Hour))
+		m := s.aMeeting(2, "starts_at", noon, "ends_at", noon.Add(48*time.Hour), "daily", true, "late_after_minutes", 0)
+		s.Clock.Set(noon.Add(time.Hour))
+		m.close()
+		p, day := m.members[0], noon.Add(24*time.Hour)
+		before := m.year(p)
+		s.Clock.Set(day.Add(time.Hour))
+		report := as[service.PaperSheetReport](t, m.paper(body{"photo_id": m.paperPhoto(), "member_ids": ids(p), "arrived_at": day, "nonce": nonce()}))
+		if after := m.year(p); len(report.Recorded) != 1 || before.Attended != 0 || after.Attended != 1 || after.CreditHours == 0 {
+			t.Errorf("recorded %+v, the year %+v was %+v", report.Recorded, after, before)
+		}
+	})
+}

@@ -243,6 +243,12 @@ func TestWhoLeftEarlyIsNotThereAtTheVoteAndIsSaidSoOnEveryPaper(t *testing.T) {
 			v := as[service.VoteView](t, r)
 			return [2]int{v.Expected, v.Present}
 		}
+		boardSays := func(when string, present, missing int) {
+			t.Helper()
+			if got := m.board().Tally; got.VotersPresent != present || got.QuorumMissing != missing || got.Present != len(m.members) {
+				t.Errorf("%s the board says %+v", when, got)
+			}
+		}
 		s.Clock.Advance(20 * time.Minute)
 		early := s.Clock.Now()
 		want(t, m.leave(m.members[0], nonce()), 200, "ok")
@@ -251,12 +257,14 @@ func TestWhoLeftEarlyIsNotThereAtTheVoteAndIsSaidSoOnEveryPaper(t *testing.T) {
 		if got := counted(vote("yes", 2)); got != [2]int{5, 2} {
 			t.Errorf("after two left the vote counts %v", got)
 		}
+		boardSays("after two left", 2, 1)
 		want(t, vote("yes", 3), 409, "vote_numbers")
 		want(t, m.scan(m.members[1], m.code().Code, nonce()), 200, "ok")
 		s.Clock.Advance(time.Minute)
 		if got := counted(vote()); got != [2]int{5, 3} {
 			t.Errorf("after one came back the vote counts %v", got)
 		}
+		boardSays("after one came back", 3, 0)
 		report := as[service.PaperSheetReport](t, m.paper(body{"photo_id": m.paperPhoto(), "member_ids": ids(m.secretary), "nonce": nonce()}))
 		if report.Tally.LeftEarly != 1 || report.Tally.Present != 5 {
 			t.Errorf("the paper sheet's report: %+v", report.Tally)
@@ -267,6 +275,9 @@ func TestWhoLeftEarlyIsNotThereAtTheVoteAndIsSaidSoOnEveryPaper(t *testing.T) {
 		// Recorded afterwards: who was there to the end, or at the time that is given.
 		if got := counted(vote()); got != [2]int{5, 4} {
 			t.Errorf("after the end the vote counts %v", got)
+		}
+		if got := m.board().Tally; got.VotersPresent != 4 || got.QuorumMissing != 0 || got.Present != 5 {
+			t.Errorf("after the end the board says %+v", got)
 		}
 		if got := counted(vote("voted_at", early.Add(-time.Minute))); got != [2]int{5, 5} {
 			t.Errorf("before anybody left the vote counts %v", got)

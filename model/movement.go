@@ -110,6 +110,16 @@ func (a *Activity) Ended() time.Time {
 	return a.EndsAt
 }
 
+// VotesAt is the moment whose presence counts for a vote that is not said to be of
+// another: now while the meeting is on, and afterwards the last at which leaving
+// was early.
+func (a *Activity) VotesAt(now time.Time) time.Time {
+	if end := a.Ended(); !now.Before(end) {
+		return end.Add(-LeaveGrace)
+	}
+	return now
+}
+
 // GoneBefore says whether the person had gone out before the moment and not come
 // back by then. Arrivals count from whatever time they are noted for: a tick
 // often comes after the fact.

@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Tally is a meeting in numbers. Expected leaves out exempt members who did
@@ -18,7 +19,7 @@ type Tally struct {
 	Exempt         int `json:"exempt" doc:"经批准不计入应到"`
 	Guests         int `json:"guests" doc:"列席"`
 	VotersExpected int `json:"voters_expected" doc:"应到的有表决权党员"`
-	VotersPresent  int `json:"voters_present" doc:"实到的有表决权党员"`
+	VotersPresent  int `json:"voters_present" doc:"在场的有表决权党员：到会了，也没有签退离开"`
 	QuorumMissing  int `json:"quorum_missing" doc:"还差几人过半"`
 }
 
@@ -84,8 +85,9 @@ func (s *Standing) Status() AttendanceStatus {
 }
 
 // Count makes the tally of a meeting. The quorum is more than half of the
-// voting members who should attend (支部工作条例 art 11).
-func Count(a *Activity, standings []Standing) Tally {
+// voting members who should attend (支部工作条例 art 11); who had left before the
+// moment is present, and does not count for a vote then.
+func Count(a *Activity, standings []Standing, at time.Time) Tally {
 	var t Tally
 	for i := range standings {
 		s := &standings[i]
@@ -108,7 +110,7 @@ func Count(a *Activity, standings []Standing) Tally {
 		switch status {
 		case Present:
 			t.Present++
-			if s.Entry.Votes {
+			if s.Entry.Votes && !s.GoneBefore(at) {
 				t.VotersPresent++
 			}
 			if late {

@@ -71,7 +71,7 @@ func TestAMeetingInNumbers(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := meeting()
-			if got := Count(&a, standings(c.people...)); got != c.want {
+			if got := Count(&a, standings(c.people...), a.StartsAt); got != c.want {
 				t.Errorf("got  %+v\nwant %+v", got, c.want)
 			}
 		})
@@ -88,7 +88,7 @@ func TestMoreThanHalfIsMoreThanHalf(t *testing.T) {
 				slices.Repeat([]person{{status: Present}}, 5), // without a vote they change nothing
 			)
 			a := meeting()
-			got := Count(&a, standings(people...))
+			got := Count(&a, standings(people...), a.StartsAt)
 			if want := max(0, needed-present); got.QuorumMissing != want {
 				t.Errorf("%d of %d: %d missing, want %d", present, expected, got.QuorumMissing, want)
 			}
@@ -109,12 +109,12 @@ func TestTheBranchOf31InOneSentence(t *testing.T) {
 		slices.Repeat([]person{{votes: true, exempt: Bedridden}}, 1),
 		slices.Repeat([]person{{guest: true, status: Present}}, 1),
 	)
-	tally := Count(&a, standings(people...))
+	tally := Count(&a, standings(people...), a.StartsAt)
 	if got, want := tally.Sentence(), "应到 31 实到 16 请假 3 可表决 14，还差 1 人过半"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	people[20].status = Present
-	tally = Count(&a, standings(people...))
+	tally = Count(&a, standings(people...), a.StartsAt)
 	if got, want := tally.Sentence(), "应到 31 实到 17 请假 3 可表决 15，已过半"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -122,7 +122,7 @@ func TestTheBranchOf31InOneSentence(t *testing.T) {
 
 func TestWhereNobodyHasAVoteNothingIsSaidOfMoreThanHalf(t *testing.T) {
 	a := meeting()
-	tally := Count(&a, standings([]person{{status: Present}, {}}...))
+	tally := Count(&a, standings([]person{{status: Present}, {}}...), a.StartsAt)
 	if got, want := tally.Sentence(), "应到 2 实到 1 请假 0 可表决 0，应到的人都没有表决权"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -141,7 +141,7 @@ func TestEverybodyIsCountedInExactlyOnePlace(t *testing.T) {
 		}), 0, 40).Draw(t, "people")
 		a := meeting()
 		all := standings(people...)
-		got := Count(&a, all)
+		got := Count(&a, all, a.StartsAt)
 		onRoster := 0
 		for _, s := range all {
 			if s.Entry != nil {

@@ -233,21 +233,21 @@ func (s *Boards) count(ctx context.Context, id, branchID uint64) (*boardCopy, er
 	if branchID != 0 {
 		seats = slices.DeleteFunc(seats, func(s seat) bool { return s.branch() != branchID })
 	}
-	c := &boardCopy{MadeAt: madeAt, Line: line, Announced: a.Announced(), Board: drawBoard(a, seats),
+	c := &boardCopy{MadeAt: madeAt, Line: line, Announced: a.Announced(), Board: drawBoard(a, seats, madeAt),
 		Screen: screenFacts{a.ShowNames, a.CodeEpoch, a.ScreenEpoch, a.Place.Name, a.StartsAt, a.EndsAt, a.OpensAt, a.ClosesAt}}
 	if len(all) == 1 {
 		return c, nil
 	}
 	for i := range all {
-		b := drawBoard(a, all.pick(part{side: &all[i]}, seats))
+		b := drawBoard(a, all.pick(part{side: &all[i]}, seats), madeAt)
 		c.Sides = append(c.Sides, boardSide{all[i].line, all[i].partner, b})
 		c.Board.Branches = append(c.Board.Branches, BoardBranch{all[i].line[0].ID, all[i].line[0].Name, b.Tally, b.Sentence})
 	}
 	return c, nil
 }
 
-func drawBoard(a *model.Activity, seats []seat) Board {
-	b := Board{ActivityID: a.ID, Title: a.Title, Status: a.Status, Tally: tally(a, seats), Arrivals: []BoardArrival{}}
+func drawBoard(a *model.Activity, seats []seat, now time.Time) Board {
+	b := Board{ActivityID: a.ID, Title: a.Title, Status: a.Status, Tally: tally(a, seats, a.VotesAt(now)), Arrivals: []BoardArrival{}}
 	b.Sentence = b.Tally.Sentence()
 	for i := range seats {
 		if t := seats[i].Recorded; t != nil && t.Status == model.Present {

@@ -71,7 +71,7 @@ func (s *Corrections) Annul(ctx context.Context, actor *model.Actor, id uint64, 
 				return nil, err
 			}
 		}
-		return annulled(tx, all, actor, a, t)
+		return annulled(tx, all, actor, a, t, now)
 	})
 	if err == nil {
 		s.boards.changed(ctx, id)
@@ -135,7 +135,7 @@ func (s *Corrections) annul(tx *gorm.DB, actor *model.Actor, a *model.Activity, 
 	return auditBy(tx, now, actor, "annul_check_in", "activity", a.ID, "ok", map[string]any{"attendance_id": t.ID, "member_id": t.MemberID})
 }
 
-func annulled(tx *gorm.DB, all sides, actor *model.Actor, a *model.Activity, t *model.Attendance) (*Annulled, error) {
+func annulled(tx *gorm.DB, all sides, actor *model.Actor, a *model.Activity, t *model.Attendance, now time.Time) (*Annulled, error) {
 	m, err := find[model.Member](tx, t.MemberID, model.ErrNotOnRoster)
 	if err != nil {
 		return nil, err
@@ -148,7 +148,7 @@ func annulled(tx *gorm.DB, all sides, actor *model.Actor, a *model.Activity, t *
 	if err != nil {
 		return nil, err
 	}
-	count, err := all.tally(actor, a, seats)
+	count, err := all.tally(actor, a, seats, now)
 	if err != nil {
 		return nil, err
 	}

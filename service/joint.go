@@ -435,12 +435,12 @@ func (all sides) pick(p part, seats []seat) []seat {
 }
 
 // tally counts the part of the meeting that the actor sees.
-func (all sides) tally(actor *model.Actor, a *model.Activity, seats []seat) (model.Tally, error) {
+func (all sides) tally(actor *model.Actor, a *model.Activity, seats []seat, now time.Time) (model.Tally, error) {
 	p, err := all.partOf(actor, 0)
 	if err != nil {
 		return model.Tally{}, err
 	}
-	return tally(a, all.pick(p, seats)), nil
+	return tally(a, all.pick(p, seats), a.VotesAt(now)), nil
 }
 
 // jointly is an activity with its sides, for whoever sees it.

@@ -341,7 +341,7 @@ func (s *Meetings) Exempt(ctx context.Context, actor *model.Actor, id uint64, in
 		if err != nil {
 			return nil, err
 		}
-		t, err := all.tally(actor, a, seats)
+		t, err := all.tally(actor, a, seats, now)
 		return &t, err
 	})
 	if err == nil {
@@ -350,12 +350,12 @@ func (s *Meetings) Exempt(ctx context.Context, actor *model.Actor, id uint64, in
 	return out, err
 }
 
-func (s *Meetings) tally(tx *gorm.DB, a *model.Activity) (*model.Tally, error) {
+func (s *Meetings) tally(tx *gorm.DB, a *model.Activity, now time.Time) (*model.Tally, error) {
 	seats, err := seatsAt(tx, a)
 	if err != nil {
 		return nil, err
 	}
-	t := tally(a, seats)
+	t := tally(a, seats, a.VotesAt(now))
 	return &t, nil
 }
 
@@ -387,7 +387,7 @@ func (s *Meetings) Close(ctx context.Context, actor *model.Actor, id uint64) (*C
 				return nil, err
 			}
 		}
-		t, err := s.tally(tx, a)
+		t, err := s.tally(tx, a, now)
 		if err != nil {
 			return nil, err
 		}

@@ -84,7 +84,7 @@ func (s *PaperSheets) Record(ctx context.Context, actor *model.Actor, activityID
 			if _, err := first[0].Replays(once); err != nil {
 				return nil, err
 			}
-			return s.report(tx, actor, a, all, in, at)
+			return s.report(tx, actor, a, all, in, at, now)
 		}
 		if err := mayAttach(a, now); err != nil {
 			return nil, err
@@ -103,7 +103,7 @@ func (s *PaperSheets) Record(ctx context.Context, actor *model.Actor, activityID
 		if err := s.enter(tx, actor, a, all, in, at, once, now); err != nil {
 			return nil, err
 		}
-		report, err := s.report(tx, actor, a, all, in, at)
+		report, err := s.report(tx, actor, a, all, in, at, now)
 		if err != nil {
 			return nil, err
 		}
@@ -164,12 +164,12 @@ func (s *PaperSheets) enter(tx *gorm.DB, actor *model.Actor, a *model.Activity, 
 			}
 		}
 		switch held := own.On(day); {
-		case held == nil:
+		case held == nil && a.Status != model.Closed:
 			if err := placeRow(tx, s.settings.Zone, a, &own.Standing, &row); err != nil {
 				return err
 			}
 			fresh = append(fresh, row)
-		case held.Status != model.Present:
+		case held == nil, held.Status != model.Present: // a closed activity's credit follows
 			if err := replaceAttendance(tx, s.settings.Zone, actor, a, &row, "按纸质签到表更正", now); err != nil {
 				return err
 			}
@@ -199,12 +199,12 @@ func byMember(seats []seat) map[uint64]*seat {
 }
 
 // report says of each name what is on record now.
-func (s *PaperSheets) report(tx *gorm.DB, actor *model.Actor, a *model.Activity, all sides, in PaperSheetInput, at time.Time) (*PaperSheetReport, error) {
+func (s *PaperSheets) report(tx *gorm.DB, actor *model.Actor, a *model.Activity, all sides, in PaperSheetInput, at, now time.Time) (*PaperSheetReport, error) {
 	seats, err := seatsAt(tx, a)
 	if err != nil {
 		return nil, err
 	}
-	count, err := all.tally(actor, a, seats)
+	count, err := all.tally(actor, a, seats, now)
 	if err != nil {
 		return nil, err
 	}

@@ -244,10 +244,11 @@ func branchIn(own *model.Standing) uint64 {
 	return 0
 }
 
-func tally(a *model.Activity, seats []seat) model.Tally {
+// tally counts the seats as a vote at the moment would.
+func tally(a *model.Activity, seats []seat, at time.Time) model.Tally {
 	standings := make([]model.Standing, len(seats))
 	for i := range seats {
 		standings[i] = seats[i].Standing
 	}
-	return model.Count(a, standings)
+	return model.Count(a, standings, at)
 }

@@ -619,7 +619,7 @@ func (g *gathered) readDuties(tx *gorm.DB, day model.Day) error {
 		if err != nil {
 			return err
 		}
-		g.awaited[a.ID] = tally(a, seats).Awaited
+		g.awaited[a.ID] = tally(a, seats, a.StartsAt).Awaited
 	}
 	return nil
 }

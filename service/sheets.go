@@ -89,7 +89,7 @@ func (s *Sheets) sheet(a *model.Activity, organisation string, seats []seat, all
 	}
 	out := &Sheet{Organisation: organisation, Kind: model.ActivityKindNames[a.Kind], Title: a.Title, Place: a.Place.Name,
 		When:   local(a.StartsAt, "2006年1月2日 15:04") + "—" + local(a.EndsAt, endLayout),
-		Status: model.ActivityStatusNames[a.Status], Tally: tally(a, seats), PrintedAt: local(now, "2006-01-02 15:04")}
+		Status: model.ActivityStatusNames[a.Status], Tally: tally(a, seats, a.VotesAt(now)), PrintedAt: local(now, "2006-01-02 15:04")}
 	out.Sentence = out.Tally.Sentence()
 	for i := range seats {
 		seat := &seats[i]

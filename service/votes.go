@@ -111,9 +111,9 @@ func (s *Votes) Record(ctx context.Context, actor *model.Actor, activityID, bran
 		if err != nil {
 			return nil, err
 		}
-		t := tally(a, seats)
+		t := tally(a, seats, moment)
 		v := &model.Vote{ActivityID: activityID, PartnerID: at.partner, Subject: subject, Kind: in.Kind, Secret: in.Secret, Seats: in.Seats,
-			Expected: t.VotersExpected, Present: t.VotersPresent - votersGone(seats, moment), Written: in.Written, Ballots: in.Ballots,
+			Expected: t.VotersExpected, Present: t.VotersPresent, Written: in.Written, Ballots: in.Ballots,
 			RecordedBy: actor.MemberID, RecordedAt: now, Once: once}
 		if err := v.Check(candidates); err != nil {
 			return nil, err
@@ -141,28 +141,15 @@ func (s *Votes) Record(ctx context.Context, actor *model.Actor, activityID, bran
 }
 
 // votedAt is the moment for which presence is counted: the one that was given,
-// now while the meeting is on, and afterwards the last at which leaving was early.
+// if any.
 func votedAt(a *model.Activity, given *time.Time, now time.Time) (time.Time, error) {
-	end := a.Ended()
 	switch {
 	case given != nil && (given.Before(a.StartsAt) || given.After(now)):
 		return now, model.BadField("voted_at", "表决的时间应在会议开始之后，也不能晚于现在")
 	case given != nil:
 		return *given, nil
-	case now.Before(end):
-		return now, nil
 	}
-	return end.Add(-model.LeaveGrace), nil
-}
-
-// votersGone is how many voters came and had left before the moment.
-func votersGone(seats []seat, at time.Time) (n int) {
-	for i := range seats {
-		if s := &seats[i]; s.Entry != nil && s.Entry.Votes && s.Status() == model.Present && s.GoneBefore(at) {
-			n++
-		}
-	}
-	return n
+	return a.VotesAt(now), nil
 }
 
 // firstVote is the vote that an earlier try with the nonce recorded, or nil.
