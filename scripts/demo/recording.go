@@ -44,6 +44,9 @@ func (m *assembly) writeUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := m.signIn(ctx, m.secretary); err != nil { // the platform checks a text for whoever used the mini-program lately
+		return err
+	}
 	a, err := m.ask(ctx, m.secretary, http.MethodPost, m.path("/minutes/signature"), map[string]any{"version": first.Version})
 	if err != nil {
 		return err
