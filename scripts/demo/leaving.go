@@ -47,7 +47,8 @@ func (m *assembly) leave(ctx context.Context) error {
 		return err
 	}
 	m.turn("15:40")
-	left := m.want.VotersPresent - 1
+	m.want.VotersPresent-- // who has left does not vote
+	left := m.want.VotersPresent
 	again, err := m.castVote(ctx, plan+"（修改稿）", "resolution", map[string]any{"yes": left - 6, "no": 4, "abstain": 2})
 	if err != nil {
 		return err
