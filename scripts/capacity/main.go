@@ -25,9 +25,9 @@ import (
 type cost struct{ service, mysql, redis time.Duration }
 
 var (
-	firstScreen = cost{352 * time.Microsecond, 766 * time.Microsecond, 10 * time.Microsecond}
-	checkIn     = cost{72 * time.Microsecond, 22 * time.Microsecond, 5 * time.Microsecond}
-	board       = cost{54 * time.Microsecond, 1 * time.Microsecond, 4 * time.Microsecond}
+	firstScreen = cost{141 * time.Microsecond, 115 * time.Microsecond, 7 * time.Microsecond}
+	checkIn     = cost{130 * time.Microsecond, 41 * time.Microsecond, 8 * time.Microsecond}
+	board       = cost{115 * time.Microsecond, 2 * time.Microsecond, 6 * time.Microsecond}
 )
 
 // What people do on their way in. A phone opens the first screen and scans;
@@ -157,7 +157,7 @@ func table(sizes []int) string {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", grouped(n.Members), grouped(n.Peak), grouped(n.Replicas), grouped(n.MySQL), grouped(n.Redis))
 	}
 	members, what := first()
-	fmt.Fprintf(&b, "\nOne MySQL and one Redis carry %s members; then the %s break first.\n", grouped(members), what)
+	fmt.Fprintf(&b, "\nOne MySQL and one Redis carry %s members; the first limit is the %s.\n", grouped(members), what)
 	return b.String()
 }
 
