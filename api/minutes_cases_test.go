@@ -273,9 +273,10 @@ func TestSignAndEdit_Control_WithoutTheLockAnOldVersionIsSigned(t *testing.T) {
 		m.begins()
 		m.phone(m.secretary)
 		// The signature waits until the edit is through, as far as nothing holds the edit.
-		edited := make(chan struct{}, 1)
+		reading, edited := make(chan struct{}, 1), make(chan struct{}, 1)
 		s.Sabotage(func(statement string) string {
 			if strings.HasPrefix(statement, "UPDATE `minutes`") {
+				reading <- struct{}{} // of the old version is over
 				<-edited
 			}
 			return statement
@@ -287,6 +288,7 @@ func TestSignAndEdit_Control_WithoutTheLockAnOldVersionIsSigned(t *testing.T) {
 				signed = m.phone(m.secretary).post(m.path(m.id, "/minutes/signature"), body{"version": 1})
 				return
 			}
+			<-reading
 			trial.Eventually(t, "the edit is accepted", func() bool {
 				return other.phone(m.secretary).put(m.path(m.id, "/minutes"), m.minutes(1, "第二版")).code() == "ok"
 			})
