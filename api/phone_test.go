@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,12 @@ import (
 	"dangri/service/trial"
 )
 
-func TestMain(m *testing.M) { trial.Main(m) }
+func TestMain(m *testing.M) {
+	// Each test makes a router of its own, and all of that is garbage soon.
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(1 << 30)
+	trial.Main(m)
+}
 
 // stage is a World behind the real router on a real port.
 type stage struct {
@@ -57,7 +63,7 @@ func listen(t *testing.T, w *trial.World, s *service.Services) string {
 	stopping := make(chan struct{})
 	server.Config = api.NewServer(handler(t, w, s, stopping), log)
 	server.Start()
-	t.Cleanup(func() {
+	w.Cleanup(func() {
 		close(stopping)
 		server.Close()
 	})

@@ -24,7 +24,7 @@ func (s *stage) heard() {
 		s.t.Fatal(err)
 	}
 	server := httptest.NewServer(handler)
-	s.t.Cleanup(server.Close)
+	s.Cleanup(server.Close)
 	s.url = server.URL
 	s.WeChat.PushTo(server.URL + api.PushPath)
 }

@@ -15,4 +15,4 @@ compiles_c() {
 }
 compiles_c || install "竞态检测所需的 C 编译器" gcc libc6-dev
 [ $# -gt 0 ] || set -- ./...
-CGO_ENABLED=1 exec scripts/stores.sh go test -race -count=1 -timeout=20m "$@"
+CGO_ENABLED=1 exec scripts/stores.sh go test -race -count=1 -timeout=30m "$@"

@@ -27,7 +27,7 @@ func (w *World) AsReplica() *gorm.DB {
 	owner, app := cfg.DBName[len(cfg.DBName)-12:]+"_owner", cfg.DBName[len(cfg.DBName)-12:]+"_app"
 	for _, name := range []string{owner, app} {
 		w.mustExec(s.db, fmt.Sprintf("CREATE USER '%s'@'%%' IDENTIFIED BY 'only-for-tests'", name))
-		w.t.Cleanup(func() { w.mustExec(s.db, fmt.Sprintf("DROP USER '%s'@'%%'", name)) })
+		w.Cleanup(func() { w.mustExec(s.db, fmt.Sprintf("DROP USER '%s'@'%%'", name)) })
 	}
 	w.mustExec(s.db, fmt.Sprintf("GRANT ALL ON %s.* TO '%s'@'%%' WITH GRANT OPTION", cfg.DBName, owner))
 	as := func(name string) *gorm.DB {
@@ -37,7 +37,7 @@ func (w *World) AsReplica() *gorm.DB {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		w.t.Cleanup(func() {
+		w.Cleanup(func() {
 			if conns, err := db.DB(); err == nil {
 				_ = conns.Close()
 			}

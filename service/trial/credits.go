@@ -2,14 +2,15 @@ package trial
 
 import (
 	"fmt"
+	"strings"
 
 	"dangri/model"
 )
 
 // creditsHold fails a test that leaves a ledger of credit hours behind which
-// does not follow from what is recorded.
+// does not follow from what is recorded. A control breaks its world on purpose.
 func (w *World) creditsHold() {
-	if w.t.Failed() || w.database.gate.wasShut() {
+	if w.t.Failed() || w.database.gate.wasShut() || strings.Contains(w.t.Name(), "Control") {
 		return
 	}
 	if err := w.WrongCredits(); err != nil {

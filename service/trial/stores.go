@@ -60,7 +60,7 @@ func (w *World) openDatabase() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.t.Cleanup(func() {
+	w.Cleanup(func() {
 		// A connection that was cut says so once more.
 		if err := conns.Close(); err != nil && !w.database.gate.wasShut() {
 			w.t.Errorf("close database: %v", err)
@@ -122,7 +122,7 @@ func (w *World) newDatabase() string {
 	if _, err := s.db.Exec(strings.ReplaceAll(s.schema, "\x00", name)); err != nil {
 		w.t.Fatalf("make database %s: %v", name, err)
 	}
-	w.t.Cleanup(func() {
+	w.Cleanup(func() {
 		if _, err := s.db.Exec("DROP DATABASE " + name); err != nil {
 			w.t.Errorf("drop database %s: %v", name, err)
 		}
@@ -132,7 +132,7 @@ func (w *World) newDatabase() string {
 	mysql.RegisterDialContext(name, func(ctx context.Context, addr string) (net.Conn, error) {
 		return w.database.gate.dial(ctx, network, addr)
 	})
-	w.t.Cleanup(func() { mysql.DeregisterDialContext(name) })
+	w.Cleanup(func() { mysql.DeregisterDialContext(name) })
 	cfg.Net, cfg.DBName = name, name
 	return cfg.FormatDSN()
 }
@@ -245,7 +245,12 @@ func (w *World) openRedis() {
 		addr = "127.0.0.1:6379"
 	}
 	if w.Store == SQLite {
-		r.mini = miniredis.RunT(w.t)
+		mini, err := miniredis.Run()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.Cleanup(mini.Close)
+		r.mini = mini
 		r.mini.SetTime(w.Clock.Now())
 		w.Clock.turned = append(w.Clock.turned, func(now time.Time, d time.Duration) {
 			r.mini.SetTime(now)
@@ -258,7 +263,7 @@ func (w *World) openRedis() {
 		Dialer: r.gate.dial,
 	})
 	r.client.AddHook(&w.meter)
-	w.t.Cleanup(func() {
+	w.Cleanup(func() {
 		r.Revive()
 		r.Wipe()
 		if err := r.client.Close(); err != nil {

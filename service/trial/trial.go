@@ -67,6 +67,7 @@ type World struct {
 	Log    *Log
 
 	t        testing.TB
+	cleanups *cleanups
 	database *database
 	meter    meter
 
@@ -96,20 +97,22 @@ func EachStore(t *testing.T, test func(t *testing.T, w *World), options ...Optio
 // New makes a World on one of the stores. It is taken down when the test ends.
 func New(t testing.TB, store string, options ...Option) *World {
 	t.Helper()
-	w := &World{t: t, Store: store, Clock: newClock(Start), Log: &Log{}, tokens: map[uint64]string{}}
-	t.Cleanup(func() {
+	w := &World{t: t, Store: store, Clock: newClock(Start), Log: &Log{}, tokens: map[uint64]string{}, cleanups: &cleanups{}}
+	t.TempDir() // goes after all that is in it has been closed
+	t.Cleanup(w.cleanups.run)
+	w.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the log:\n%s", w.Log)
 		}
 	})
 	w.openDatabase()
-	t.Cleanup(w.creditsHold)
+	w.Cleanup(w.creditsHold)
 	w.openRedis()
 	w.WeChat = sim.New(sim.Config{Clock: w.Clock.Now, PushToken: pushToken, EncodingAESKey: pushKey, PushPause: 10 * time.Millisecond,
 		RefuseParallelSends: true})
-	t.Cleanup(w.WeChat.Close)
+	w.Cleanup(w.WeChat.Close)
 	server := httptest.NewServer(w.WeChat)
-	t.Cleanup(server.Close)
+	w.Cleanup(server.Close)
 	platform, err := wechat.New(wechat.Config{
 		AppID: sim.DefaultAppID, AppSecret: sim.DefaultAppSecret, BaseURL: server.URL, Now: w.Clock.Now,
 	})
@@ -147,7 +150,7 @@ func (w *World) Replica(options ...Option) *service.Services {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- services.Run(ctx) }()
-	w.t.Cleanup(func() {
+	w.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			w.t.Errorf("background work: %v", err)
@@ -203,7 +206,7 @@ func (w *World) Pushes(s *service.Services) http.Handler {
 func (w *World) Connect() {
 	w.t.Helper()
 	server := httptest.NewServer(w.Pushes(w.Services))
-	w.t.Cleanup(server.Close)
+	w.Cleanup(server.Close)
 	w.WeChat.PushTo(server.URL)
 }
 
