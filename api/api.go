@@ -120,42 +120,52 @@ func anyone[In, Out any](use func(context.Context, *In) (Out, error)) endpoint[I
 func resolving[In, Out any](r *router, use func(context.Context, *In) (Out, error)) endpoint[In, Out] {
 	return endpoint[In, Out]{signed: true, call: func(ctx context.Context, in *In) (out Out, err error) {
 		if out, err = use(ctx, in); err != nil {
-			r.refused(ctx, err)
+			r.refusedAnyone(ctx, err)
 		}
 		return out, err
 	}}
 }
 
-// refused notes a refusal to whoever has the request's session, if anybody.
-func (r *router) refused(ctx context.Context, err error) {
+// refusedAnyone is refused for whoever has the request's session, if anybody.
+func (r *router) refusedAnyone(ctx context.Context, err error) {
 	var refusal *model.Error
 	if !errors.As(err, &refusal) || refusal.Kind == model.Unauthenticated {
 		return
 	}
+	if who, unknown := r.caller(ctx); unknown == nil {
+		r.refused(ctx, who, err)
+	}
+}
+
+// caller is whoever has the request's session.
+func (r *router) caller(ctx context.Context) (*model.Actor, error) {
 	actor, err := r.services.Sessions.Actor(ctx, token(ctx))
 	if err != nil {
-		return
+		return nil, err
 	}
 	who := *actor // others may wait for the same session
 	who.Address = address(ctx)
-	r.services.Audit.Refused(ctx, &who, operationID(ctx), path(ctx), refusal)
+	return &who, nil
+}
+
+// refused notes that the caller asked for what was refused, if it was.
+func (r *router) refused(ctx context.Context, who *model.Actor, err error) {
+	var refusal *model.Error
+	if errors.As(err, &refusal) {
+		r.services.Audit.Refused(ctx, who, operationID(ctx), path(ctx), refusal)
+	}
 }
 
 // signedIn makes an endpoint for whoever has a session, bound or not. A use
 // case that must know who calls cannot be routed without it.
 func signedIn[In, Out any](r *router, use useCase[In, Out]) endpoint[In, Out] {
 	return endpoint[In, Out]{signed: true, call: func(ctx context.Context, in *In) (out Out, err error) {
-		actor, err := r.services.Sessions.Actor(ctx, token(ctx))
+		who, err := r.caller(ctx)
 		if err != nil {
 			return out, err
 		}
-		who := *actor // others may wait for the same session
-		who.Address = address(ctx)
-		out, err = use(ctx, &who, in)
-		var refusal *model.Error
-		if errors.As(err, &refusal) {
-			r.services.Audit.Refused(ctx, &who, operationID(ctx), path(ctx), refusal)
-		}
+		out, err = use(ctx, who, in)
+		r.refused(ctx, who, err)
 		return out, err
 	}}
 }

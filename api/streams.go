@@ -39,7 +39,7 @@ func stream[In any](r *router, path, id, summary string, open func(context.Conte
 	huma.Register(r.api, op, func(ctx context.Context, in *In) (*huma.StreamResponse, error) {
 		s, err := open(ctx, in)
 		if err != nil {
-			r.refused(ctx, err)
+			r.refusedAnyone(ctx, err)
 			return nil, refuse(ctx, r.log, err)
 		}
 		return &huma.StreamResponse{Body: func(hc huma.Context) { r.send(hc, s) }}, nil

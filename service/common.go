@@ -197,3 +197,24 @@ func readPlace(cursor string) (uint64, error) {
 	}
 	return id, nil
 }
+
+// namesOf is the names of members by id.
+func namesOf(tx *gorm.DB, ids []uint64) (map[uint64]string, error) {
+	return namesIn(tx, "members", ids)
+}
+
+// namesIn is the names in a table by id.
+func namesIn(tx *gorm.DB, table string, ids []uint64) (map[uint64]string, error) {
+	var rows []struct {
+		ID   uint64
+		Name string
+	}
+	if err := tx.Table(table).Select("id", "name").Find(&rows, "id IN ?", append(ids, 0)).Error; err != nil {
+		return nil, fmt.Errorf("names of %d %s: %w", len(ids), table, err)
+	}
+	names := make(map[uint64]string, len(rows))
+	for _, r := range rows {
+		names[r.ID] = r.Name
+	}
+	return names, nil
+}

@@ -178,7 +178,7 @@ func (s *Consents) ledger(tx *gorm.DB, accountID uint64) (*ConsentLedger, error)
 // transaction ends.
 func lockAccounts(tx *gorm.DB, ids ...uint64) error {
 	var held []uint64
-	err := tx.Model(&model.Account{}).Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
+	err := tx.Model(&model.Account{}).Clauses(forUpdate).
 		Where("id IN ?", ids).Order("id").Pluck("id", &held).Error
 	if err != nil {
 		return fmt.Errorf("hold accounts: %w", err)

@@ -26,6 +26,10 @@ func creditAll(tx *gorm.DB, zone *time.Location, a *model.Activity) error {
 	if err != nil {
 		return err
 	}
+	return creditSeats(tx, zone, a, seats)
+}
+
+func creditSeats(tx *gorm.DB, zone *time.Location, a *model.Activity, seats []seat) error {
 	var entries []*model.CreditEntry
 	for i := range seats {
 		if e := seats[i].Credit(a, zone); e != nil {
@@ -54,8 +58,8 @@ func creditOne(tx *gorm.DB, zone *time.Location, a *model.Activity, memberID uin
 		return err
 	}
 	if a.CheckOut {
-		if err := tx.Order("id").Find(&own.Moves, "activity_id = ? AND member_id = ?", a.ID, memberID).Error; err != nil {
-			return fmt.Errorf("movements of member %d: %w", memberID, err)
+		if own.Moves, err = movesOf(tx, a.ID, memberID); err != nil {
+			return err
 		}
 	}
 	if e := own.Credit(a, zone); e != nil {

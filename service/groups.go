@@ -105,13 +105,18 @@ func (g *groups[Q, A]) serveOrFail(ctx context.Context, group []*rider[Q, A]) {
 	defer cancel()
 	defer func() {
 		if v := recover(); v != nil {
-			var none A
-			for _, c := range group {
-				c.answer(none, fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
-			}
+			failAll(group, fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
 		}
 	}()
 	g.serve(ctx, group)
+}
+
+// failAll answers with a fault whoever has no answer yet.
+func failAll[Q, A any](group []*rider[Q, A], err error) {
+	var none A
+	for _, c := range group {
+		c.answer(none, err)
+	}
 }
 
 // questions is what the callers of a group ask.

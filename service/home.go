@@ -119,11 +119,11 @@ func newHomeScreen(actor *model.Actor) *HomeScreen {
 // serve reads the first screens of a group, as far as everybody has them.
 func (s *Home) serve(ctx context.Context, group []*rider[*model.Actor, *HomeScreen]) {
 	screens, err := s.read(s.db.WithContext(ctx), questions(group), s.now())
+	if err != nil {
+		failAll(group, err)
+		return
+	}
 	for i, r := range group {
-		if err != nil {
-			r.answer(nil, err)
-			continue
-		}
 		r.answer(screens[i], nil)
 	}
 }
@@ -131,7 +131,7 @@ func (s *Home) serve(ctx context.Context, group []*rider[*model.Actor, *HomeScre
 // read is a screen for each of the actors, in their order.
 func (s *Home) read(db *gorm.DB, actors []*model.Actor, now time.Time) ([]*HomeScreen, error) {
 	members := distinct(actors, func(a *model.Actor) uint64 { return a.MemberID })
-	branches, err := branchNames(db, distinct(actors, func(a *model.Actor) uint64 { return a.BranchID }))
+	branches, err := namesIn(db, "organisations", distinct(actors, func(a *model.Actor) uint64 { return a.BranchID }))
 	if err != nil {
 		return nil, err
 	}
@@ -152,18 +152,6 @@ func (s *Home) read(db *gorm.DB, actors []*model.Actor, now time.Time) ([]*HomeS
 		err = s.fillYears(db, members, of, now)
 	}
 	return screens, err
-}
-
-func branchNames(db *gorm.DB, ids []uint64) (map[uint64]string, error) {
-	var branches []model.Organisation
-	if err := db.Select("id, name").Find(&branches, ids).Error; err != nil {
-		return nil, fmt.Errorf("names of %d branches: %w", len(ids), err)
-	}
-	names := make(map[uint64]string, len(branches))
-	for _, b := range branches {
-		names[b.ID] = b.Name
-	}
-	return names, nil
 }
 
 // homeScreens are the screens being filled, by member: two phones of one member
@@ -215,9 +203,9 @@ func (s *Home) fillOffers(db *gorm.DB, members []uint64, of homeScreens, now tim
 }
 
 func (s *Home) fillActivities(db *gorm.DB, members []uint64, of homeScreens, now time.Time) error {
-	// Scanned by hand, as Find is used elsewhere here and not Scan, which writes
-	// out every statement for a log: everybody opens this screen. Of several leaves, and of
-	// several requests, the last row holds.
+	// Everybody opens this screen, so this is scanned by hand, and elsewhere here
+	// Find is used and not Scan, which writes out each statement for a log. Of
+	// several leaves, and of several requests, the last row holds.
 	rows, err := db.Raw(`SELECT r.member_id, a.id, a.kind, a.title, a.place, a.starts_at, a.opens_at, a.closes_at, a.status, a.cancel_reason, a.check_out,
 		t.status, t.at, l.status, q.state
 		FROM roster_entries r

@@ -259,7 +259,7 @@ func (s *Imports) Organisations(ctx context.Context, actor *model.Actor, file Im
 	now := s.now()
 	return inTx(ctx, s.db, func(tx *gorm.DB) (*ImportReport, error) {
 		// Held, so that nothing moves while others are put under them.
-		organisations, err := administered(tx, actor, clause.Locking{Strength: clause.LockingStrengthUpdate})
+		organisations, err := administered(tx, actor, forUpdate)
 		if err != nil {
 			return nil, err
 		}

@@ -350,15 +350,6 @@ func (s *Meetings) Exempt(ctx context.Context, actor *model.Actor, id uint64, in
 	return out, err
 }
 
-func (s *Meetings) tally(tx *gorm.DB, a *model.Activity, now time.Time) (*model.Tally, error) {
-	seats, err := seatsAt(tx, a)
-	if err != nil {
-		return nil, err
-	}
-	t := tally(a, seats, a.VotesAt(now))
-	return &t, nil
-}
-
 // Closing is a closed meeting in numbers.
 type Closing struct {
 	ClosedAt time.Time   `json:"closed_at"`
@@ -379,19 +370,24 @@ func (s *Meetings) Close(ctx context.Context, actor *model.Actor, id uint64) (*C
 		if err != nil {
 			return nil, err
 		}
-		if a.Status != model.Closed {
+		zone, open := s.codes.settings.Zone, a.Status != model.Closed
+		if open {
 			if err := a.CloseableAt(now); err != nil {
 				return nil, err
 			}
-			if err := settle(tx, s.codes.settings.Zone, actor, a, now); err != nil {
+			if err := settle(tx, zone, actor, a, now); err != nil {
 				return nil, err
 			}
 		}
-		t, err := s.tally(tx, a, now)
+		seats, err := seatsAt(tx, a)
+		if err == nil && open {
+			err = creditSeats(tx, zone, a, seats)
+		}
 		if err != nil {
 			return nil, err
 		}
-		return &Closing{ClosedAt: *a.ClosedAt, Tally: *t, Sentence: t.Sentence()}, nil
+		t := tally(a, seats, a.VotesAt(now))
+		return &Closing{ClosedAt: *a.ClosedAt, Tally: t, Sentence: t.Sentence()}, nil
 	})
 	if err == nil {
 		s.boards.changed(ctx, id)
@@ -433,9 +429,6 @@ func settle(tx *gorm.DB, zone *time.Location, actor *model.Actor, a *model.Activ
 		if err := tx.Clauses(clause.OnConflict{DoNothing: true}).CreateInBatches(rows, 500).Error; err != nil {
 			return fmt.Errorf("settle activity %d: %w", a.ID, err)
 		}
-	}
-	if err := creditAll(tx, zone, a); err != nil {
-		return err
 	}
 	if err := withdrawReminders(tx, a.ID, string(model.Closed), now); err != nil {
 		return err

@@ -34,6 +34,21 @@ func lineOfMember(tx *gorm.DB, memberID uint64, day model.Day) (model.Line, erro
 	return lineOf(tx, m.BranchID)
 }
 
+// rosterKept is lineOfMember for whoever keeps the roster there: to others who
+// oversee the branch the member may be known, to anybody else there is none.
+func rosterKept(tx *gorm.DB, actor *model.Actor, memberID uint64, day model.Day) (model.Line, error) {
+	line, err := lineOfMember(tx, memberID, day)
+	switch {
+	case err != nil:
+		return nil, err
+	case !actor.Oversees(line):
+		return nil, model.ErrNotFound
+	case !actor.KeepsRoster(line):
+		return nil, model.ErrForbidden
+	}
+	return line, nil
+}
+
 // membershipOn is where the member belonged on the day; nil when nowhere.
 func membershipOn(tx *gorm.DB, memberID uint64, day model.Day) (*model.Membership, error) {
 	var m model.Membership
@@ -161,14 +176,8 @@ type RevealedPhone struct {
 func (s *Members) RevealPhone(ctx context.Context, actor *model.Actor, memberID uint64) (*RevealedPhone, error) {
 	now := s.now()
 	return inTx(ctx, s.db, func(tx *gorm.DB) (*RevealedPhone, error) {
-		line, err := lineOfMember(tx, memberID, model.DayOf(now, s.settings.Zone))
-		switch {
-		case err != nil:
+		if _, err := rosterKept(tx, actor, memberID, model.DayOf(now, s.settings.Zone)); err != nil {
 			return nil, err
-		case !actor.Oversees(line):
-			return nil, model.ErrNotFound
-		case !actor.KeepsRoster(line):
-			return nil, model.ErrForbidden
 		}
 		var row model.MemberPhone
 		if err := tx.Limit(1).Find(&row, "member_id = ?", memberID).Error; err != nil {
@@ -176,9 +185,11 @@ func (s *Members) RevealPhone(ctx context.Context, actor *model.Actor, memberID 
 		}
 		out := new(RevealedPhone)
 		if row.Sealed != "" {
-			if out.Phone, err = openPhone(s.seal, memberID, row.Sealed); err != nil {
+			phone, err := openPhone(s.seal, memberID, row.Sealed)
+			if err != nil {
 				return nil, err
 			}
+			out.Phone = phone
 		}
 		return out, auditBy(tx, now, actor, "view_phone", "member", memberID, "ok", nil)
 	})

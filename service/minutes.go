@@ -189,14 +189,11 @@ func (s *Minutes) Sign(ctx context.Context, actor *model.Actor, activityID, bran
 		if err != nil {
 			return nil, err
 		}
-		if len(all) == 0 {
-			return nil, model.ErrMinutesNotFound
+		newest, err := newestIs(all, in.Version)
+		if err != nil {
+			return nil, err
 		}
-		newest := &all[len(all)-1]
-		switch {
-		case newest.Version != in.Version:
-			return nil, model.ErrChangedMeantime.With("version", newest.Version)
-		case newest.SignedAt != nil:
+		if newest.SignedAt != nil {
 			return minutesView(tx, all, in.Version)
 		}
 		newest.SignedBy, newest.SignedAt = &actor.MemberID, &now
@@ -223,17 +220,23 @@ func (s *Minutes) checkText(ctx context.Context, actor *model.Actor, activityID,
 	if err != nil {
 		return err
 	}
-	if len(all) == 0 {
-		return model.ErrMinutesNotFound
-	}
-	newest := &all[len(all)-1]
-	switch {
-	case newest.Version != version:
-		return model.ErrChangedMeantime.With("version", newest.Version)
-	case newest.SignedAt != nil:
-		return nil
+	newest, err := newestIs(all, version)
+	if err != nil || newest.SignedAt != nil {
+		return err
 	}
 	return checkText(ctx, s.platform, actor, newest.Agenda+"\n"+newest.Content+"\n"+newest.Decisions)
+}
+
+// newestIs is the newest of all versions, as long as it is the one that is meant.
+func newestIs(all []model.Minutes, version int) (*model.Minutes, error) {
+	if len(all) == 0 {
+		return nil, model.ErrMinutesNotFound
+	}
+	newest := &all[len(all)-1]
+	if newest.Version != version {
+		return nil, model.ErrChangedMeantime.With("version", newest.Version)
+	}
+	return newest, nil
 }
 
 // signs is the side whose minutes the actor signs.
@@ -292,17 +295,4 @@ func minutesView(tx *gorm.DB, all []model.Minutes, version int) (*MinutesView, e
 		view.Versions = append(view.Versions, line(&all[i]))
 	}
 	return view, nil
-}
-
-// namesOf is the names of members by id.
-func namesOf(tx *gorm.DB, ids []uint64) (map[uint64]string, error) {
-	var people []model.Member
-	if err := tx.Select("id", "name").Find(&people, "id IN ?", append(ids, 0)).Error; err != nil {
-		return nil, fmt.Errorf("names of %d members: %w", len(ids), err)
-	}
-	names := make(map[uint64]string, len(people))
-	for i := range people {
-		names[people[i].ID] = people[i].Name
-	}
-	return names, nil
 }

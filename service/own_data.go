@@ -168,14 +168,9 @@ func (s *OwnData) Correct(ctx context.Context, actor *model.Actor, memberID uint
 	}
 	var touched []model.Session
 	m, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.Member, error) {
-		line, err := lineOfMember(tx, memberID, model.DayOf(now, s.settings.Zone))
-		switch {
-		case err != nil:
+		line, err := rosterKept(tx, actor, memberID, model.DayOf(now, s.settings.Zone))
+		if err != nil {
 			return nil, err
-		case !actor.Oversees(line):
-			return nil, model.ErrNotFound
-		case !actor.KeepsRoster(line):
-			return nil, model.ErrForbidden
 		}
 		if err := lockBranches(tx, line.BranchID()); err != nil {
 			return nil, err

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"dangri/model"
 )
@@ -124,7 +123,7 @@ func (s *Photos) first(tx *gorm.DB, activityID, partner uint64, purpose model.Ph
 // its content may be going just now, and whoever takes it away holds the rows.
 func (s *Photos) keepAgain(ctx context.Context, tx *gorm.DB, made *picture) error {
 	var removed []model.Photo
-	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Order("id").Find(&removed, "digest = ? AND removed <> 0", made.digest).Error
+	err := tx.Clauses(forUpdate).Order("id").Find(&removed, "digest = ? AND removed <> 0", made.digest).Error
 	if err != nil {
 		return fmt.Errorf("find removed photos: %w", err)
 	}

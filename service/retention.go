@@ -10,7 +10,6 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"dangri/model"
 )
@@ -172,7 +171,7 @@ func (s *Retention) deletePhotos(ctx context.Context, until time.Time) (Retentio
 // photo comes between the look and the deed.
 func (s *Retention) deletePhoto(ctx context.Context, tx *gorm.DB, digest string, until time.Time) (int64, error) {
 	var rows []model.Photo
-	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Order("id").Find(&rows, "digest = ?", digest).Error
+	err := tx.Clauses(forUpdate).Order("id").Find(&rows, "digest = ?", digest).Error
 	if err != nil {
 		return 0, fmt.Errorf("rows of a removed photo: %w", err)
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"dangri/model"
 )
@@ -16,7 +15,7 @@ import (
 // so that no membership slips past a roster.
 func lockBranches(tx *gorm.DB, ids ...uint64) error {
 	var held []uint64
-	err := tx.Model(&model.Organisation{}).Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
+	err := tx.Model(&model.Organisation{}).Clauses(forUpdate).
 		Where("id IN ?", ids).Order("id").Pluck("id", &held).Error
 	if err != nil {
 		return fmt.Errorf("hold branches: %w", err)

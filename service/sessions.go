@@ -120,7 +120,7 @@ func accountOf(tx *gorm.DB, openID string, now time.Time) (*model.Account, error
 		return nil, fmt.Errorf("make account: %w", err)
 	}
 	account := new(model.Account)
-	err = tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Take(account, "openid = ?", openID).Error
+	err = tx.Clauses(forUpdate).Take(account, "openid = ?", openID).Error
 	if err != nil {
 		return nil, fmt.Errorf("find account: %w", err)
 	}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"dangri/model"
 )
@@ -631,7 +630,7 @@ func (s *SignUps) CreateSeveral(ctx context.Context, actor *model.Actor, slotID 
 	members = slices.Compact(members)
 	return inTx(ctx, s.db, func(tx *gorm.DB) ([]SignedUp, error) {
 		var known []uint64
-		err := tx.Model(&model.Member{}).Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("id IN ?", members).Order("id").Pluck("id", &known).Error
+		err := tx.Model(&model.Member{}).Clauses(forUpdate).Where("id IN ?", members).Order("id").Pluck("id", &known).Error
 		if err != nil {
 			return nil, fmt.Errorf("hold members: %w", err)
 		}
