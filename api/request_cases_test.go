@@ -123,6 +123,63 @@ func TestLeaveThatIsDecidedAfterTheClosingReplacesTheAbsence(t *testing.T) {
 	})
 }
 
+func TestWithDailyCheckInLeaveAfterTheClosingReplacesEachAbsentDay(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		noon := time.Date(2026, 3, 12, 12, 0, 0, 0, trial.Zone)
+		s.Clock.Set(noon.Add(-time.Hour))
+		m := s.aMeeting(4, "starts_at", noon, "ends_at", noon.Add(48*time.Hour), "daily", true, "late_after_minutes", 0)
+		came, away, other, deputy := m.members[0], m.members[1], m.members[2], m.deputy()
+		half, whole := as[service.RequestView](t, m.askLeave(came)), as[service.RequestView](t, m.askLeave(away, "status", "duty_leave"))
+		s.Clock.Set(noon.Add(24 * time.Hour)) // the second day
+		want(t, m.scan(came, m.code().Code, nonce()), 200, "ok")
+		s.Clock.Set(noon.Add(47 * time.Hour))
+		m.close()
+		deciders := []*phone{m.phone(m.secretary), m.phone(deputy)}
+		trial.Race(6, func(i int) { // each absence is replaced once, however often it is decided
+			for _, r := range []service.RequestView{half, whole} {
+				want(t, deciders[i%2].post("/v1/leave-requests/"+jsonText(r.ID)+"/decision", body{"approve": true}), 200, "ok")
+			}
+		})
+		for _, c := range []struct {
+			p    *trial.Person
+			days []model.AttendanceStatus
+			rows int64
+		}{
+			{came, []model.AttendanceStatus{"personal_leave", "present", "personal_leave"}, 5},
+			{away, []model.AttendanceStatus{"duty_leave", "duty_leave", "duty_leave"}, 6},
+			{other, []model.AttendanceStatus{"absent", "absent", "absent"}, 3},
+		} {
+			own := map[model.Day]model.AttendanceStatus{}
+			for _, row := range m.holding(c.p) {
+				own[row.Day] = row.Status
+			}
+			for i, day := range []model.Day{"2026-03-12", "2026-03-13", "2026-03-14"} {
+				if own[day] != c.days[i] || len(own) != 3 || m.rows(c.p) != c.rows {
+					t.Errorf("%s on %s: %q of %v in %d rows, want %q in %d", c.p.Name, day, own[day], own, m.rows(c.p), c.days[i], c.rows)
+				}
+			}
+		}
+		if n := m.board().Tally; n.Present != 1 || n.OnLeave != 1 || n.Absent != 3 {
+			t.Errorf("the board says %+v", n)
+		}
+		if y := m.year(came); y != counts(1, 1, 2) {
+			t.Errorf("who came on one day has the year %+v", y)
+		}
+		if y := m.year(away); y != counts(0, 1, 0) {
+			t.Errorf("who was away has the year %+v", y)
+		}
+		// Where the check-in turns out not to count either, the leave does for that day too.
+		for _, row := range m.holding(came) {
+			if row.Status == model.Present {
+				want(t, m.annul(body{"attendance_id": row.ID, "reason": "代人签到"}), 200, "ok")
+			}
+		}
+		if n := m.board().Tally; n.Present != 0 || n.OnLeave != 2 || m.year(came) != counts(0, 1, 0) {
+			t.Errorf("after the annulment: %+v, the year %+v", n, m.year(came))
+		}
+	})
+}
+
 func TestK15_NobodyDecidesAboutTheirOwn(t *testing.T) {
 	eachStage(t, func(t *testing.T, s *stage) {
 		m := s.aMeeting(2)

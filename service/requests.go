@@ -206,8 +206,9 @@ func decide[T any, R asked[T]](ctx context.Context, s *Requests, actor *model.Ac
 	return row, err
 }
 
-// excuse writes an approved leave into the log, and at a closed meeting in
-// place of an absence. Who came all the same stays present.
+// excuse writes an approved leave into the log, and in place of every absence
+// that is on record: of each day where check-in is daily. A day on which the
+// member came all the same stays.
 func (s *Requests) excuse(tx *gorm.DB, actor *model.Actor, a *model.Activity, r *model.LeaveRequest, now time.Time) error {
 	leave := model.Leave{ActivityID: a.ID, MemberID: r.MemberID, Status: r.Status, Reason: r.Note, RecordedBy: actor.MemberID, CreatedAt: now,
 		Once: model.Once{Nonce: leaveNonce(r)}}
@@ -215,11 +216,19 @@ func (s *Requests) excuse(tx *gorm.DB, actor *model.Actor, a *model.Activity, r 
 		return fmt.Errorf("note leave of member %d: %w", r.MemberID, err)
 	}
 	own, err := standingOf(tx, a.ID, r.MemberID)
-	if err != nil || own.Recorded == nil || own.Recorded.Status != model.Absent {
+	if err != nil {
 		return err
 	}
-	row := &model.Attendance{MemberID: r.MemberID, Day: own.Recorded.Day, Status: r.Status, Provenance: model.ByCorrection, At: now, Reason: r.Note}
-	return replaceAttendance(tx, s.settings.Zone, actor, a, row, "会后批准请假", now)
+	for _, held := range own.Days {
+		if held.Status != model.Absent {
+			continue
+		}
+		row := &model.Attendance{MemberID: r.MemberID, Day: held.Day, Status: r.Status, Provenance: model.ByCorrection, At: now, Reason: r.Note}
+		if err := replaceAttendance(tx, s.settings.Zone, actor, a, row, "会后批准请假", now); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // leaveNonce is that of the leave which the request brought. No phone makes one
