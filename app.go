@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -185,8 +184,9 @@ func (a *app) openRedis() (redis.UniversalClient, error) {
 	return client, nil
 }
 
-// serve answers requests on the address until ctx ends, then finishes those
-// under way. Ready is told the address that is really listened on.
+// serve answers requests on the address until ctx ends. Then it says that it
+// leaves, goes on until a balancer will have heard, and finishes what is under
+// way. Ready is told the address that is really listened on.
 func (a *app) serve(ctx context.Context, ready func(address string)) error {
 	proxies := make([]string, len(a.settings.Proxies))
 	for i, p := range a.settings.Proxies {
@@ -213,7 +213,6 @@ func (a *app) serve(ctx context.Context, ready func(address string)) error {
 	running.Go(func() error { return a.watchQuota(background) })
 
 	public := api.NewServer(handler, a.log)
-	public.RegisterOnShutdown(sync.OnceFunc(func() { close(stopping) })) // streams do not end by themselves
 	private := api.NewServer(promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{}), a.log)
 	work, ctx := errgroup.WithContext(ctx)
 	work.Go(func() error { return untilClosed(public.Serve(listener)) })
@@ -224,6 +223,8 @@ func (a *app) serve(ctx context.Context, ready func(address string)) error {
 	work.Go(func() error { return untilClosed(private.Serve(metrics)) })
 	work.Go(func() error {
 		<-ctx.Done()
+		close(stopping)
+		<-time.After(a.settings.Drain)
 		patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 		defer cancel()
 		return errors.Join(public.Shutdown(patience), private.Shutdown(patience))

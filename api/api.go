@@ -36,9 +36,19 @@ type Config struct {
 	// comes from; nil where nothing is reported.
 	Pushes http.Handler
 
-	// Stopping is closed when the server shuts down: streams end then. Nil: they
-	// end with their connections.
+	// Stopping is closed when the process is about to leave: from then on streams
+	// end, each answer is the last of its connection and the health checks say
+	// that nobody is to be sent here. Nil: never.
 	Stopping <-chan struct{}
+}
+
+func (c Config) leaving() bool {
+	select {
+	case <-c.Stopping:
+		return true
+	default:
+		return false
+	}
 }
 
 // PushPath is where the platform reports to.
@@ -58,7 +68,7 @@ func New(c Config) (http.Handler, error) {
 	engine.NoMethod(func(g *gin.Context) { answerRefusal(g.Writer, errMethod) })
 	engine.Use(observe(c), recoverPanic(c.Log), plainRequests)
 	pages(engine)
-	health(engine, c.Services)
+	health(engine, c)
 	if c.Pushes != nil {
 		engine.GET(PushPath, gin.WrapH(c.Pushes))
 		engine.POST(PushPath, gin.WrapH(c.Pushes))
@@ -66,7 +76,7 @@ func New(c Config) (http.Handler, error) {
 	describe(engine, &router{services: c.Services, log: c.Log, stopping: c.Stopping})
 	// Order: headers for every answer, then compression, then ETags of what is
 	// inside. A stream has neither: both would hold it back.
-	return headers(c.Now, streams(engine, gzhttp.GzipHandler(etags(engine)))), nil
+	return headers(c, streams(engine, gzhttp.GzipHandler(etags(engine)))), nil
 }
 
 // Describe registers the API on the engine and returns it with its OpenAPI

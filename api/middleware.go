@@ -185,19 +185,19 @@ func (r *router) membersOnly(ctx huma.Context, next func(huma.Context)) {
 
 // headers gives every answer a request id, the server's time and what a
 // browser needs to know to be careful with it.
-func headers(now func() time.Time, next http.Handler) http.Handler {
+func headers(c Config, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := make([]byte, 9)
 		_, _ = rand.Read(id) // never fails since Go 1.24
 		requestID := base64.RawURLEncoding.EncodeToString(id)
 		h := w.Header()
 		h.Set("X-Request-Id", requestID)
-		h.Set("Server-Time", now().Format("2006-01-02T15:04:05.000Z07:00"))
+		h.Set("Server-Time", c.Now().Format("2006-01-02T15:04:05.000Z07:00"))
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Referrer-Policy", "no-referrer")
-		if len(r.TransferEncoding) > 0 {
+		if len(r.TransferEncoding) > 0 || c.leaving() {
 			// A length beside the chunks can no longer be seen here; after such a
 			// pair the connection must not be used again (RFC 9112, section 6.1).
 			h.Set("Connection", "close")

@@ -12,7 +12,6 @@ import (
 	"github.com/swaggest/swgui/v5emb"
 
 	"dangri/model"
-	"dangri/service"
 )
 
 //go:embed pages/scan.html
@@ -88,11 +87,16 @@ func (w *unlessMissing) Write(b []byte) (int, error) {
 }
 
 // health answers the watchers: healthz that the process lives, readyz that it
-// can work.
-func health(engine *gin.Engine, s *service.Services) {
-	engine.GET("/healthz", func(g *gin.Context) { g.JSON(http.StatusOK, gin.H{"ok": true}) })
-	engine.GET("/readyz", func(g *gin.Context) {
-		r := s.Health.Ready(g.Request.Context())
+// can work. One that is about to leave says so to both.
+func health(engine *gin.Engine, c Config) {
+	watched := engine.Group("", func(g *gin.Context) {
+		if c.leaving() {
+			g.AbortWithStatusJSON(http.StatusServiceUnavailable, gin.H{"leaving": true})
+		}
+	})
+	watched.GET("/healthz", func(g *gin.Context) { g.JSON(http.StatusOK, gin.H{"ok": true}) })
+	watched.GET("/readyz", func(g *gin.Context) {
+		r := c.Services.Health.Ready(g.Request.Context())
 		status := http.StatusOK
 		if !r.Ready {
 			status = http.StatusServiceUnavailable

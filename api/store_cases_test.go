@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -347,6 +349,35 @@ func TestReadyNamesWhatIsMissing(t *testing.T) {
 		says(503, []string{"schema"}, []string{"redis"})
 		s.Redis.Revive()
 		says(503, []string{"schema"}, nil)
+	})
+}
+
+func TestWhoIsAboutToLeaveSaysSoServesOnAndKeepsNoConnection(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(2)
+		stopping := make(chan struct{})
+		server := httptest.NewServer(handler(t, s.World, s.Services, stopping))
+		s.Cleanup(server.Close)
+		m.stage = &stage{World: s.World, t: t, url: server.URL}
+		answers := func(path string, status int, last bool) {
+			t.Helper()
+			r, err := http.Get(server.URL + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Body.Close()
+			if r.StatusCode != status || r.Close != last {
+				t.Errorf("%s: status %d, the connection's last: %v", path, r.StatusCode, r.Close)
+			}
+		}
+		for _, path := range []string{"/healthz", "/readyz", "/openapi.json"} {
+			answers(path, 200, false)
+		}
+		close(stopping)
+		answers("/healthz", 503, true)
+		answers("/readyz", 503, true)
+		answers("/openapi.json", 200, true)
+		want(t, m.scan(m.members[1], m.code().Code, nonce()), 200, "ok")
 	})
 }
 

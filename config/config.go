@@ -44,6 +44,7 @@ type Settings struct {
 	MetricsAddr string         `env:"METRICS_ADDR" envDefault:"127.0.0.1:9090"`
 	PublicURL   string         `env:"PUBLIC_URL" envDefault:"http://127.0.0.1:8080"` // where phones and browsers reach the service
 	Proxies     []netip.Prefix `env:"TRUSTED_PROXIES"`                               // whose X-Forwarded-For is believed
+	Drain       time.Duration  `env:"DRAIN" envDefault:"0s"`                         // between saying that the process leaves and its deafness
 
 	MySQLDSN      Secret    `env:"MYSQL_DSN"`                    // go-sql-driver's form; "": a SQLite file in DataDir
 	DataDir       string    `env:"DATA_DIR" envDefault:"./data"` // of the SQLite file and the development keys
@@ -251,6 +252,7 @@ func (s *Settings) checkKeys(wrong problems) {
 
 func (s *Settings) checkTimes(wrong problems) {
 	seconds := func(d, low, high time.Duration) bool { return low <= d && d <= high && d%time.Second == 0 }
+	wrong.unless(seconds(s.Drain, 0, 30*time.Second), "DRAIN", "应在 0s 到 30s 之间，且为整秒")
 	wrong.unless(s.SessionIdle >= time.Minute, "SESSION_IDLE", "应不少于 1m")
 	wrong.unless(s.SessionLife >= s.SessionIdle, "SESSION_LIFE", "应不短于 DANGRI_SESSION_IDLE")
 	wrong.unless(s.InvitationLife >= time.Minute, "INVITATION_LIFE", "应不少于 1m")

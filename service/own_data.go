@@ -358,6 +358,9 @@ func (s *OwnData) giveBackSeats(tx *gorm.DB, memberID uint64, now time.Time) err
 	return nil
 }
 
+// cleared is what stands where it is no longer known who a household is.
+const cleared = `{"name":"已清除"}`
+
 // emptyHouseholds seals nothing in place of who the households are and of what
 // was noted of each visit.
 func (s *OwnData) emptyHouseholds(tx *gorm.DB, memberID uint64) error {
@@ -385,5 +388,5 @@ func emptyPairings(tx *gorm.DB, seal *sealer, pairings []uint64) error {
 	if err := tx.Model(&model.HouseholdVisit{}).Where("pairing_id IN ?", pairings).Pluck("id", &visits).Error; err != nil {
 		return fmt.Errorf("visits of households: %w", err)
 	}
-	return errors.Join(empties("household_pairings", pairings, "{}"), empties("household_visits", visits, `""`))
+	return errors.Join(empties("household_pairings", pairings, cleared), empties("household_visits", visits, `""`))
 }

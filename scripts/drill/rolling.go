@@ -11,7 +11,7 @@ import (
 // rolling replaces the replicas one after another while people check in, whose
 // phones try only once. In between is a balancer that asks who is ready.
 func (s *stage) rolling(ctx context.Context) error {
-	product := s.product.On(s.stores.DSN, s.stores.Redis)
+	product := s.product.On(s.stores.DSN, s.stores.Redis).With("DANGRI_DRAIN=1s")
 	once := crowd{people: s.people(1200), rate: 200}
 	if err := s.openProduct(ctx, product); err != nil {
 		return err
@@ -49,7 +49,7 @@ func (s *stage) rolling(ctx context.Context) error {
 			}
 		}
 	})
-	once.people = s.people(turns * 900)
+	once.people = s.people(turns * 1300)
 	o = s.arrive(ctx, once)
 	end()
 	if fault != nil && ctx.Err() == nil && replaced < len(s.replicas) {
