@@ -101,7 +101,7 @@ func (s *stage) oldDump(ctx context.Context) error {
 	}
 	client := s.stores.RedisClient()
 	defer func() { _ = client.Close() }()
-	victim := s.town.Size() - 1
+	victim := s.town.Size() - s.turn
 	for _, r := range s.replicas {
 		if status := s.ask(r, http.MethodGet, "/v1/me/code", victim); status != http.StatusOK {
 			return fmt.Errorf("the session does not work before it is ended: %d", status)

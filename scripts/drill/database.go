@@ -64,7 +64,8 @@ func (s *stage) database(ctx context.Context) error {
 				last = max(last, time.Duration(a.AtMS)*time.Millisecond-revived)
 			}
 		}
-		s.check(away > 0 && last <= back, "数据库不在时答复 503（%d 次），它回来 %v 后不再有", away, max(0, last))
+		s.check(away > 0, "数据库不在时答复 503：%d 次", away)
+		s.timely(last <= back, o.start, "它回来 %v 后不再有 503（应在 %v 内）", max(0, last), back)
 		if err := s.settle(ctx, o); err != nil {
 			return err
 		}

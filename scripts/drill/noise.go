@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -75,13 +76,21 @@ func (n *noise) since(start time.Time) time.Duration {
 	return percentile(took, 99)
 }
 
-// soon checks that the crowd was answered within a time; on a machine that was
-// too busy meanwhile a long time proves nothing and is only told.
-func (s *stage) soon(o *outcome, within time.Duration, what string) {
-	p50, p99 := percentile(o.waits, 50), percentile(o.waits, 99)
-	if echo := s.noise.since(o.start); p99 > within && echo > quiet {
-		s.note("○ %s：一半在 %v 内，99%% 在 %v 内（应在 %v 内）；机器太忙，一个字节来回也要 %v，不作数", what, p50, p99, within, echo)
+// timely checks a promise about time; on a machine that was too busy since
+// then, a broken one proves nothing and is only told.
+func (s *stage) timely(kept bool, since time.Time, format string, args ...any) {
+	if echo := s.noise.since(since); !kept && echo > quiet {
+		s.note("○ %s；机器太忙，一个字节来回也要 %v，不作数", fmt.Sprintf(format, args...), echo)
 		return
 	}
-	s.check(p99 <= within, "%s：一半在 %v 内，99%% 在 %v 内（应在 %v 内）", what, p50, p99, within)
+	if !kept {
+		s.late++
+	}
+	s.check(kept, format, args...)
+}
+
+// soon checks that the crowd was answered within a time.
+func (s *stage) soon(o *outcome, within time.Duration, what string) {
+	p50, p99 := percentile(o.waits, 50), percentile(o.waits, 99)
+	s.timely(p99 <= within, o.start, "%s：一半在 %v 内，99%% 在 %v 内（应在 %v 内）", what, p50, p99, within)
 }

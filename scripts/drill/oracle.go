@@ -129,8 +129,10 @@ func (s *stage) shown(ctx context.Context, within time.Duration) error {
 		}
 		return len(wrong) == 0
 	}
-	_ = rig.Until(ctx, within, "boards are right", right) // wrong says what is not
-	s.check(len(wrong) == 0, "%d 块会场统计在每个进程上都与记录相符（%v 内）：不符的 %s", len(s.meeting.Activities()), time.Since(start).Round(10*time.Millisecond), some(wrong))
+	_ = rig.Until(ctx, patience, "boards are right", right) // wrong says what is not
+	took := time.Since(start).Round(10 * time.Millisecond)
+	s.check(len(wrong) == 0, "%d 块会场统计在每个进程上都与记录相符：不符的 %s", len(s.meeting.Activities()), some(wrong))
+	s.timely(took <= within, start, "%v 后相符（应在 %v 内）", took, within)
 	return nil
 }
 

@@ -66,6 +66,11 @@ func (s *stage) reminders(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	for _, table := range []string{"reminders", "consents"} { // this platform has heard of none
+		if err := s.stores.DB.WithContext(ctx).Exec("DELETE FROM " + table).Error; err != nil {
+			return fmt.Errorf("empty %s: %w", table, err)
+		}
+	}
 	if err := s.emptyRedis(ctx); err != nil { // sessions that know the people's WeChats of before
 		return err
 	}
@@ -414,7 +419,7 @@ func (s *stage) speed(ctx context.Context, p *phones, people int) error {
 	if err != nil {
 		return err
 	}
-	before := p.calls()
+	before, start := p.calls(), time.Now()
 	first, err := s.publishToAll(people)
 	if err != nil {
 		return err
@@ -430,7 +435,7 @@ func (s *stage) speed(ctx context.Context, p *phones, people int) error {
 		return fmt.Errorf("read span: %w", err)
 	}
 	rate := float64(taps) / span.Ended.Sub(span.Began).Seconds()
-	s.check(rate >= 200, "两个进程每秒发出 %.0f 条", rate)
+	s.timely(rate >= 200, start, "两个进程每秒发出 %.0f 条（应有 200 条）", rate)
 	return nil
 }
 

@@ -17,9 +17,12 @@ import (
 // it.
 type stage struct {
 	*ground
-	id             string
-	history        *history
-	passed, failed int
+	id      string
+	turn    int // how often the drill has begun: its time is the best of three
+	history *history
+	passed  int
+	failed  []string // what was not kept
+	late    int      // of these, promises about time
 
 	program  rig.Program // what the replicas run
 	table    string      // where they record
@@ -32,14 +35,14 @@ type stage struct {
 
 // check counts what was promised and says so.
 func (s *stage) check(kept bool, format string, args ...any) {
-	mark := "✓ "
+	line := fmt.Sprintf(format, args...)
 	if kept {
 		s.passed++
-	} else {
-		s.failed++
-		mark = "✗ "
+		s.note("✓ %s", line)
+		return
 	}
-	s.note("%s", mark+fmt.Sprintf(format, args...))
+	s.failed = append(s.failed, line)
+	s.note("✗ %s", line)
 }
 
 // note says what counts for nothing.
