@@ -4,6 +4,7 @@
 #   scripts/test.sh [ARGUMENT…]     arguments of go test, ./... by default
 #
 # What the machine lacks (a C compiler for the race detector, MariaDB, Redis) is installed from its distribution.
+# What failed is said once more at the end: each test with the first lines of its message.
 # DANGRI_TEST_MYSQL_DSN and DANGRI_TEST_REDIS_ADDR name stores to use instead: root rights, one database a test.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,4 +16,15 @@ compiles_c() {
 }
 compiles_c || install "竞态检测所需的 C 编译器" gcc libc6-dev
 [ $# -gt 0 ] || set -- ./...
-CGO_ENABLED=1 exec scripts/stores.sh go test -race -count=1 -timeout=30m "$@"
+
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT
+status=0
+CGO_ENABLED=1 scripts/stores.sh go test -race -count=1 -timeout=30m "$@" 2>&1 | tee "$said" || status=$?
+[ "$status" -eq 0 ] || {
+	printf '\n没有通过的：\n'
+	awk '/^(ok|\?) *\t/ { left = 0 }
+		/^ *--- FAIL:|^FAIL|^panic:|^fatal error:|^WARNING: DATA RACE|^goleak:|^# / { left = 12 }
+		!/^ *\{"/ && left-- > 0' "$said"
+}
+exit "$status"

@@ -25,6 +25,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -102,7 +104,7 @@ func New(t testing.TB, store string, options ...Option) *World {
 	t.Cleanup(w.cleanups.run)
 	w.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the log:\n%s", w.Log)
+			t.Logf("the end of the log:\n%s", w.Log.tail(50))
 		}
 	})
 	w.openDatabase()
@@ -287,6 +289,12 @@ func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.String()
+}
+
+// tail is the last so many lines: more would hide what the test says.
+func (l *Log) tail(lines int) string {
+	all := slices.Collect(strings.Lines(l.String()))
+	return strings.Join(all[max(0, len(all)-lines):], "")
 }
 
 // Race calls f with 0 … n-1 at the same moment and returns when all are done.
