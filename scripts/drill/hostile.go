@@ -76,13 +76,17 @@ func (s *stage) hostile(ctx context.Context) error {
 	return s.settle(ctx, busy.and(calm))
 }
 
-// dribble opens connections that begin a request and then say a byte a second,
-// and counts those that the server still holds after a while.
+// dribble opens connections within a second that begin a request and then say a
+// byte a second, and counts those that the server still holds after a while. At
+// one instant they would be a surge, which R1 measures by a bound of its own.
 func (s *stage) dribble(ctx context.Context, address string, connections int, hold time.Duration, opening string) (held int) {
 	var stillOpen atomic.Int64
 	var all sync.WaitGroup
-	for range connections {
+	for i := range connections {
 		all.Go(func() {
+			if sleep(ctx, time.Duration(i)*time.Second/time.Duration(connections)) != nil {
+				return
+			}
 			conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", address)
 			if err != nil {
 				return
