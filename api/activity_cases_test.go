@@ -202,6 +202,47 @@ func TestAPublishedTextIsChangedOnlyToOneThatPasses(t *testing.T) {
 	})
 }
 
+func TestAReasonThatDoesNotPassIsNotSentOut(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(1)
+		p := m.phone(m.secretary)
+		act := func(what, reason string) *reply { return p.post(m.path(m.id, what), body{"reason": reason}) }
+		unchanged := func(status model.ActivityStatus, version int, kind model.ReminderKind) {
+			t.Helper()
+			if a := m.show(); a.Status != status || a.Version != version || s.count(&model.Reminder{}, "kind = ?", kind) != 0 {
+				t.Errorf("after a refused reason: %s, version %d", a.Status, a.Version)
+			}
+		}
+		refusals := func(what string, status model.ActivityStatus, version int, kind model.ReminderKind) {
+			t.Helper()
+			for word, code := range map[string]string{sim.RiskyWord: "text_risky", sim.ReviewWord: "text_review"} {
+				want(t, act(what, "因为"+word), 409, code)
+			}
+			s.WeChat.Arm(sim.Fault{Endpoint: "wxa/msg_sec_check", Kind: sim.HTML})
+			want(t, act(what, "停电"), 503, "wechat_unavailable")
+			// Who may not do it is told so, and WeChat is not asked.
+			want(t, m.phone(m.members[0]).post(m.path(m.id, what), body{"reason": "停电"}), 403, "not_conductor")
+			s.WeChat.Disarm()
+			unchanged(status, version, kind)
+		}
+		s.touch(m.secretary)
+		refusals("/cancellation", model.Published, 2, model.CalledOff)
+		s.Clock.Advance(2*time.Hour + time.Second) // since the secretary was last in the mini-program
+		want(t, act("/cancellation", "停电"), 409, "reenter")
+		unchanged(model.Published, 2, model.CalledOff)
+		s.touch(m.secretary)
+		want(t, act("/cancellation", "停电"), 200, "ok")
+		s.WeChat.Arm(sim.Fault{Endpoint: "wxa/msg_sec_check", Kind: sim.HTML})
+		want(t, act("/cancellation", "停电"), 200, "ok") // it is cancelled, and no reason goes out
+		s.WeChat.Disarm()
+		refusals("/restoration", model.Cancelled, 3, model.Resumed)
+		want(t, act("/restoration", "来电了"), 200, "ok")
+		s.WeChat.Arm(sim.Fault{Endpoint: "wxa/msg_sec_check", Kind: sim.HTML})
+		want(t, act("/restoration", "来电了"), 200, "ok")
+		s.WeChat.Disarm()
+	})
+}
+
 func TestNothingIsPublishedWhileThePlatformIsAway(t *testing.T) {
 	eachStage(t, func(t *testing.T, s *stage) {
 		m := s.aMeeting(1)
@@ -617,6 +658,7 @@ func TestL15_TheRosterIsPagedCompleteAndWithoutDoubles(t *testing.T) {
 // cancel is the secretary calling the activity off.
 func (m *meeting) cancel(reason string) *reply {
 	m.t.Helper()
+	m.touch(m.secretary)
 	return m.phone(m.secretary).post(m.path(m.id, "/cancellation"), body{"reason": reason})
 }
 

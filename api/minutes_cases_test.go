@@ -400,6 +400,41 @@ func TestAVoteIsAnnulledWithAReasonAndStaysOnRecord(t *testing.T) {
 	})
 }
 
+func TestASubjectThatDoesNotPassIsNotPutOnRecord(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(1)
+		m.begins()
+		p, path := m.phone(m.secretary), m.path(m.id, "/votes")
+		vote := body{"subject": "年度计划", "kind": "resolution"}
+		none := func() {
+			t.Helper()
+			if n := s.count(&model.Vote{}, "activity_id = ?", m.id); n != 0 {
+				t.Errorf("%d votes on record", n)
+			}
+		}
+		s.touch(m.secretary)
+		for word, code := range map[string]string{sim.RiskyWord: "text_risky", sim.ReviewWord: "text_review"} {
+			want(t, p.post(path, vote.with("subject", "关于"+word, "nonce", nonce())), 409, code)
+		}
+		s.WeChat.Arm(sim.Fault{Endpoint: "wxa/msg_sec_check", Kind: sim.HTML})
+		want(t, p.post(path, vote.with("nonce", nonce())), 503, "wechat_unavailable")
+		want(t, m.phone(m.members[0]).post(path, vote.with("nonce", nonce())), 403, "not_conductor")
+		s.WeChat.Disarm()
+		none()
+		s.Clock.Advance(2*time.Hour + time.Second)
+		want(t, p.post(path, vote.with("nonce", nonce())), 409, "reenter")
+		none()
+		s.touch(m.secretary)
+		once := nonce()
+		first := as[service.VoteView](t, p.post(path, vote.with("nonce", once)))
+		s.WeChat.Arm(sim.Fault{Endpoint: "wxa/msg_sec_check", Kind: sim.HTML})
+		if again := as[service.VoteView](t, p.post(path, vote.with("nonce", once))); again.ID != first.ID {
+			t.Errorf("the retry is vote %d, the first %d", again.ID, first.ID)
+		}
+		want(t, p.post(path, vote.with("nonce", once, "subject", "别的")), 409, "key_reused")
+	})
+}
+
 // voteAtOnce sends one vote eight times at once to two replicas.
 func (m *meeting) voteAtOnce(other *meeting, once string) {
 	m.t.Helper()

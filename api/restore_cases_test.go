@@ -11,6 +11,7 @@ import (
 
 func (m *meeting) restore() *reply {
 	m.t.Helper()
+	m.touch(m.secretary)
 	return m.phone(m.secretary).post(m.path(m.id, "/restoration"), body{"reason": "来电了"})
 }
 

@@ -232,6 +232,40 @@ func TestAServiceDayIsPublishedOnlyWithATextThatPasses(t *testing.T) {
 	})
 }
 
+func TestAReasonOfTheLiaisonThatDoesNotPassIsNotSentOut(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		n := s.aNeighbourhood(2, 2)
+		p, id := n.phone(n.liaison), n.seat(n.members[0]).ID
+		paths := []string{signUpPath(id, "/cancellation"), dayPath(n.day.ID, "/cancellation")}
+		n.touch(n.liaison)
+		for _, path := range paths {
+			for word, code := range map[string]string{sim.RiskyWord: "text_risky", sim.ReviewWord: "text_review"} {
+				want(t, p.post(path, body{"reason": "因为" + word}), 409, code)
+			}
+			s.WeChat.Arm(sim.Fault{Endpoint: "wxa/msg_sec_check", Kind: sim.HTML})
+			want(t, p.post(path, body{"reason": "大雨"}), 503, "wechat_unavailable")
+			s.WeChat.Disarm()
+		}
+		want(t, n.phone(n.members[1]).post(paths[0], body{"reason": sim.RiskyWord}), 404, "sign_up_not_found")
+		if n.state(id) != model.Seated || s.count(&model.Reminder{}, "kind = 'seat_lost'") != 0 {
+			t.Errorf("after refused reasons: %s", n.state(id))
+		}
+		n.wantCounts(1, 0)
+		s.Clock.Advance(2*time.Hour + time.Second)
+		for _, path := range paths {
+			want(t, p.post(path, body{"reason": "大雨"}), 409, "reenter")
+		}
+		n.touch(n.liaison)
+		for _, path := range paths {
+			want(t, p.post(path, body{"reason": "大雨"}), 200, "ok")
+		}
+		s.WeChat.Arm(sim.Fault{Endpoint: "wxa/msg_sec_check", Kind: sim.HTML})
+		for _, path := range paths { // nothing goes out any more
+			want(t, p.post(path, body{"reason": "大雨"}), 200, "ok")
+		}
+	})
+}
+
 // without is the body lacking some fields.
 func (b body) without(fields ...string) body {
 	out := b.with()

@@ -13,6 +13,7 @@ import (
 	"dangri/model"
 	"dangri/service"
 	"dangri/service/trial"
+	"dangri/wechat/sim"
 )
 
 func (n *neighbourhood) code() string {
@@ -414,6 +415,12 @@ func TestTheQuarterlySlipIsMadeConfirmedAndStaysAsConfirmed(t *testing.T) {
 		want(t, n.phone(n.liaison).post(path+"/confirmation", body{"comment": "很好"}), 409, "quarter_not_over")
 		s.Clock.Set(time.Date(2026, 4, 1, 9, 0, 0, 0, trial.Zone))
 		want(t, n.phone(n.secretary).post(path+"/confirmation", body{"comment": "自评"}), 404, "not_found")
+		want(t, n.phone(n.liaison).post(path+"/confirmation", body{"comment": "服务认真，居民满意"}), 409, "reenter")
+		n.touch(n.liaison)
+		want(t, n.phone(n.liaison).post(path+"/confirmation", body{"comment": sim.RiskyWord}), 409, "text_risky")
+		if slip := as[service.Slip](t, n.phone(n.liaison).get(path)); slip.ConfirmedAt != nil || slip.Comment != "" {
+			t.Errorf("after a refused comment: %+v", slip)
+		}
 		confirmed := n.phone(n.liaison).post(path+"/confirmation", body{"comment": "服务认真，居民满意"})
 		want(t, confirmed, 200, "ok")
 		s.Clock.Advance(time.Minute)

@@ -794,6 +794,7 @@ func TestAServiceDayToWhichPeopleHaveComeIsNotCalledOff(t *testing.T) {
 		s.Clock.Set(serviceStart.Add(-10 * time.Minute))
 		want(t, n.arrive(n.members[0]), 200, "ok")
 		s.Clock.Set(serviceStart)
+		n.touch(n.liaison)
 		want(t, n.phone(n.liaison).post(dayPath(n.day.ID, "/cancellation"), body{"reason": "大雨"}), 409, "service_started")
 		n.wantCounts(2, 0)
 		s.Clock.Set(serviceStart.Add(2 * time.Hour))

@@ -64,9 +64,9 @@ var (
 	ErrWindow            = &Error{Kind: Invalid, Code: "window", Message: "时间不对：应为 开放签到 ≤ 开始 < 结束，签到截止在开始之后"}
 	ErrAudience          = &Error{Kind: Invalid, Code: "audience", Message: "参加范围里有不属于本支部的党小组或党员"}
 	ErrAudienceEmpty     = &Error{Kind: Invalid, Code: "audience_empty", Message: "参加范围里没有人，请先导入名册或改选范围"}
-	ErrTextRisky         = &Error{Kind: Conflict, Code: "text_risky", Message: "标题或内容未通过微信内容安全检查，请修改后再发布"}
+	ErrTextRisky         = &Error{Kind: Conflict, Code: "text_risky", Message: "文字未通过微信内容安全检查，请修改后再提交"}
 	ErrReenter           = &Error{Kind: Conflict, Code: "reenter", Message: "微信要先看到您最近用过小程序，请退出小程序重新进入，再试一次"}
-	ErrTextReview        = &Error{Kind: Conflict, Code: "text_review", Message: "标题或内容需要人工复核，请调整措辞后再发布"}
+	ErrTextReview        = &Error{Kind: Conflict, Code: "text_review", Message: "文字需要人工复核，请调整措辞后再提交"}
 )
 
 // Place is where an activity is held. Radius, in metres, asks phones whether

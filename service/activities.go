@@ -416,14 +416,22 @@ type CancelInput struct {
 	Reason string `json:"reason" minLength:"2" maxLength:"100" doc:"取消的原因，会告诉参加的人"`
 }
 
-// Cancel calls an activity off; its codes stop at once. Cancelling again
-// changes nothing; a closed meeting is not cancelled any more.
+// Cancel calls an activity off; its codes stop at once. The reason is sent to
+// those who were to come, so it passes WeChat's content check first. Cancelling
+// again changes nothing; a closed meeting is not cancelled any more.
 func (s *Activities) Cancel(ctx context.Context, actor *model.Actor, id uint64, in CancelInput) (*model.Activity, error) {
-	if _, err := s.conducted(ctx, actor, id); err != nil {
+	before, err := s.conducted(ctx, actor, id)
+	if err != nil {
 		return nil, err
 	}
 	reason, err := cleanReason(in.Reason)
-	if err != nil {
+	if err != nil || before.Status == model.Cancelled {
+		return before, err
+	}
+	if err := before.Allow(model.Draft, model.Published); err != nil {
+		return nil, err
+	}
+	if err := checkText(ctx, s.platform, actor, reason); err != nil {
 		return nil, err
 	}
 	now := s.now()
@@ -461,8 +469,9 @@ type RestoreInput struct {
 }
 
 // Restore lets a cancelled activity take place after all, as long as it has not
-// ended: published again, or a draft where it never was published. Leaves and
-// what was recorded are as before; before the start the roster is made anew.
+// ended: published again, or a draft where it never was published. The reason
+// passes WeChat's content check first. Leaves and what was recorded are as
+// before; before the start the roster is made anew.
 // Reminders that had not gone out come back, and who was told of the
 // cancellation, or may have been, is told that it is void. Codes of before stay
 // worthless. Restoring what is not cancelled changes nothing.
@@ -472,10 +481,16 @@ func (s *Activities) Restore(ctx context.Context, actor *model.Actor, id uint64,
 		return nil, err
 	}
 	reason, err := cleanReason(in.Reason)
-	if err != nil {
-		return nil, err
+	if err != nil || before.Status == model.Draft || before.Status == model.Published {
+		return before, err
 	}
 	now := s.now()
+	if err := before.RestorableAt(now); err != nil {
+		return nil, err
+	}
+	if err := checkText(ctx, s.platform, actor, reason); err != nil {
+		return nil, err
+	}
 	a, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.Activity, error) {
 		if err := s.holdAudience(tx, before); err != nil {
 			return nil, err

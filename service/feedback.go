@@ -17,6 +17,7 @@ import (
 // and its members.
 type Feedback struct {
 	db       *gorm.DB
+	platform Platform
 	settings Settings
 	now      func() time.Time
 }
@@ -148,31 +149,22 @@ type SlipInput struct {
 }
 
 // Confirm makes a slip final, with the community's comment, after the quarter
-// has ended. Confirming again changes nothing.
+// has ended. The unit and its members read the comment, so it passes WeChat's
+// content check first. Confirming again changes nothing.
 func (s *Feedback) Confirm(ctx context.Context, actor *model.Actor, communityID, branchID uint64, quarter model.Quarter, in SlipInput) (*Slip, error) {
-	now := s.now()
+	now, comment := s.now(), cleanText(in.Comment)
+	if slip, err := s.open(s.db.WithContext(ctx), actor, communityID, branchID, quarter, now); err != nil || slip.ConfirmedAt != nil {
+		return slip, err
+	}
+	if err := checkText(ctx, s.platform, actor, comment); err != nil {
+		return nil, err
+	}
 	out, err := inTx(ctx, s.db, func(tx *gorm.DB) (*Slip, error) {
-		community, branch, err := slipParties(tx, communityID, branchID)
-		if err != nil {
-			return nil, err
-		}
-		switch {
-		case !actor.Oversees(community):
-			return nil, model.ErrNotFound
-		case !actor.Liaises(community):
-			return nil, model.ErrNotLiaison
-		}
-		slip, err := s.slip(tx, community, branch, quarter, now)
-		if err == nil && len(slip.Lines) == 0 {
-			err = model.ErrNotFound
-		}
+		slip, err := s.open(tx, actor, communityID, branchID, quarter, now)
 		if err != nil || slip.ConfirmedAt != nil {
 			return slip, err
 		}
-		if span, _ := quarter.Span(); model.DayOf(now, s.settings.Zone) < span.Until {
-			return nil, model.ErrQuarterNotOver.With("until", span.Until)
-		}
-		row := model.FeedbackSlip{CommunityID: communityID, BranchID: branchID, Quarter: quarter, Comment: cleanText(in.Comment), ConfirmedBy: actor.MemberID, ConfirmedAt: now}
+		row := model.FeedbackSlip{CommunityID: communityID, BranchID: branchID, Quarter: quarter, Comment: comment, ConfirmedBy: actor.MemberID, ConfirmedAt: now}
 		if err := tx.Create(&row).Error; err != nil {
 			return nil, fmt.Errorf("confirm feedback slip: %w", err)
 		}
@@ -183,6 +175,32 @@ func (s *Feedback) Confirm(ctx context.Context, actor *model.Actor, communityID,
 		return s.Show(ctx, actor, communityID, branchID, quarter) // somebody was quicker
 	}
 	return out, err
+}
+
+// open is a slip for somebody who may confirm it, at a time when that is due; it
+// may be confirmed already.
+func (s *Feedback) open(tx *gorm.DB, actor *model.Actor, communityID, branchID uint64, quarter model.Quarter, now time.Time) (*Slip, error) {
+	community, branch, err := slipParties(tx, communityID, branchID)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case !actor.Oversees(community):
+		return nil, model.ErrNotFound
+	case !actor.Liaises(community):
+		return nil, model.ErrNotLiaison
+	}
+	slip, err := s.slip(tx, community, branch, quarter, now)
+	if err == nil && len(slip.Lines) == 0 {
+		err = model.ErrNotFound
+	}
+	if err != nil || slip.ConfirmedAt != nil {
+		return slip, err
+	}
+	if span, _ := quarter.Span(); model.DayOf(now, s.settings.Zone) < span.Until {
+		return nil, model.ErrQuarterNotOver.With("until", span.Until)
+	}
+	return slip, nil
 }
 
 // SlipOverview is the slips of a community and a quarter, one for each branch

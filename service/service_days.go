@@ -292,12 +292,26 @@ func (s *ServiceDays) Publish(ctx context.Context, actor *model.Actor, id uint64
 }
 
 // Cancel calls a service day off: its seats, offers and lines end with it, and
-// everybody in them is told. Once somebody has come to a slot that has begun,
-// the day is closed with their hours instead. Cancelling again changes nothing.
+// everybody in them is told the reason, which passes WeChat's content check
+// first. Once somebody has come to a slot that has begun, the day is closed with
+// their hours instead. Cancelling again changes nothing.
 func (s *ServiceDays) Cancel(ctx context.Context, actor *model.Actor, id uint64, in CancelInput) (*ServiceDayView, error) {
 	now := s.now()
 	reason, err := cleanReason(in.Reason)
 	if err != nil {
+		return nil, err
+	}
+	before, _, err := liaised(s.db.WithContext(ctx), actor, id)
+	if err != nil {
+		return nil, err
+	}
+	if before.Status == model.Cancelled {
+		return s.Show(ctx, actor, id)
+	}
+	if err := before.Allow(model.Draft, model.Published); err != nil {
+		return nil, err
+	}
+	if err := checkText(ctx, s.platform, actor, reason); err != nil {
 		return nil, err
 	}
 	_, err = inTx(ctx, s.db, func(tx *gorm.DB) (struct{}, error) {

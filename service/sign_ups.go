@@ -21,13 +21,14 @@ import (
 // then the slot.
 type SignUps struct {
 	db       *gorm.DB
+	platform Platform
 	settings Settings
 	now      func() time.Time
 	signings *groups[*signing, signingOutcome]
 }
 
 func newSignUps(p Parts) *SignUps {
-	s := &SignUps{db: p.DB, settings: p.Settings, now: p.Now}
+	s := &SignUps{db: p.DB, platform: p.Platform, settings: p.Settings, now: p.Now}
 	s.signings = newGroups(signingGroup, signingQueue, s.serve)
 	return s
 }
@@ -417,11 +418,14 @@ type CancelSignUpInput struct {
 
 // Cancel gives a seat back, and the first in line is offered it in the same
 // moment. Until the day's deadline a member needs no reason, later one; the
-// member's secretary and the community's liaison always give one, which the
-// audit keeps. After the start a seat is not given back. Cancelling again
-// changes nothing.
+// member's secretary and the community's liaison always give one, which is sent
+// to the member and so passes WeChat's content check first. After the start a
+// seat is not given back. Cancelling again changes nothing.
 func (s *SignUps) Cancel(ctx context.Context, actor *model.Actor, id uint64, in CancelSignUpInput) (*SignedUp, error) {
 	now, reason := s.now(), cleanLine(in.Reason)
+	if err := s.checkReason(ctx, actor, id, reason); err != nil {
+		return nil, err
+	}
 	return inTx(ctx, s.db, func(tx *gorm.DB) (*SignedUp, error) {
 		u, slot, err := held(tx, id)
 		if err != nil {
@@ -458,6 +462,24 @@ func (s *SignUps) Cancel(ctx context.Context, actor *model.Actor, id uint64, in 
 		}
 		return signedUp(tx, u)
 	})
+}
+
+// checkReason has the reason checked with which a seat is given back for
+// somebody else: the message to them says it.
+func (s *SignUps) checkReason(ctx context.Context, actor *model.Actor, id uint64, reason string) error {
+	db := s.db.WithContext(ctx)
+	u, err := find[model.SlotSignUp](db, id, model.ErrSignUpNotFound)
+	if err != nil || u.MemberID == actor.MemberID || u.State == model.SignUpCancelled {
+		return err
+	}
+	slot, err := find[model.ServiceSlot](db, u.SlotID, model.ErrSlotNotFound)
+	if err != nil {
+		return err
+	}
+	if may, err := tends(db, actor, u, slot); err != nil || !may {
+		return cmp.Or(err, error(model.ErrSignUpNotFound))
+	}
+	return checkText(ctx, s.platform, actor, reason)
 }
 
 // release writes a row that has ended and lets the line have what it freed.

@@ -14,8 +14,9 @@ import (
 
 // Votes is what a meeting decided by ballot: counts, never who voted how.
 type Votes struct {
-	db  *gorm.DB
-	now func() time.Time
+	db       *gorm.DB
+	platform Platform
+	now      func() time.Time
 }
 
 // VoteInput is the count of a vote as it was announced. Who should have voted
@@ -71,7 +72,8 @@ type CandidateView struct {
 // after its closing too. How many should have voted and were there is counted
 // from roster and attendances of this moment, and who had checked out before the
 // vote was not there; counts that exceed them are refused. Validity and outcome
-// follow the rule of its kind. Branches that meet together vote each for itself,
+// follow the rule of its kind. The members read the subject, so it passes
+// WeChat's content check first. Branches that meet together vote each for itself,
 // among its own members. A retry answers with the first.
 func (s *Votes) Record(ctx context.Context, actor *model.Actor, activityID, branchID uint64, in VoteInput) (*VoteView, error) {
 	now := s.now()
@@ -82,6 +84,9 @@ func (s *Votes) Record(ctx context.Context, actor *model.Actor, activityID, bran
 	once, err := onceOf(in.Nonce, in)
 	if err != nil {
 		return nil, err
+	}
+	if first, err := s.checkSubject(ctx, actor, activityID, branchID, subject, once, now); first != nil || err != nil {
+		return first, err
 	}
 	var at side
 	view, err := inTx(ctx, s.db, func(tx *gorm.DB) (*VoteView, error) {
@@ -138,6 +143,30 @@ func (s *Votes) Record(ctx context.Context, actor *model.Actor, activityID, bran
 		return view, err
 	}
 	return firstVote(s.db.WithContext(ctx), activityID, at, once)
+}
+
+// checkSubject has the subject of a vote checked that is to be recorded, or
+// answers with the vote that an earlier try recorded.
+func (s *Votes) checkSubject(ctx context.Context, actor *model.Actor, activityID, branchID uint64, subject string, once model.Once, now time.Time) (*VoteView, error) {
+	db := s.db.WithContext(ctx)
+	a, all, err := jointly(db, actor, activityID)
+	if err != nil {
+		return nil, err
+	}
+	if !all.conducted(actor) {
+		return nil, model.ErrNotConductor
+	}
+	at, err := all.first(branchID, actor.Conducts)
+	if err != nil {
+		return nil, err
+	}
+	if first, err := firstVote(db, activityID, at, once); first != nil || err != nil {
+		return first, err
+	}
+	if err := a.Record(now); err != nil {
+		return nil, err
+	}
+	return nil, checkText(ctx, s.platform, actor, subject)
 }
 
 // votedAt is the moment for which presence is counted: the one that was given,

@@ -25,6 +25,9 @@ const plan = "年度工作计划"
 func (m *assembly) vote(ctx context.Context) error {
 	m.Chapter("表决：一次没有通过，一次通过")
 	m.turn("15:00")
+	if err := m.signIn(ctx, m.secretary); err != nil { // the subject is checked for whoever used the mini-program lately
+		return err
+	}
 	probationary, voters := m.size()-m.voters(), m.want.VotersPresent
 	a, err := m.ask(ctx, m.secretary, http.MethodPost, m.path("/votes"),
 		map[string]any{"subject": plan, "kind": "resolution", "yes": voters, "no": probationary, "nonce": rand.Text()})
