@@ -63,8 +63,8 @@ func (d Day) Add(days int) Day {
 	return Day(t.AddDate(0, 0, days).Format(time.DateOnly))
 }
 
-// longestShift is how far a day is moved at most; the longest holidays are ten days.
-const longestShift = 31
+// LongestShift is how many days something is moved at most; the longest holidays are ten days.
+const LongestShift = 31
 
 // Place is the day on which a fixed service day of the rule's day is held;
 // empty where it is left out. A public holiday, or a weekend day that is
@@ -78,7 +78,7 @@ func (s Shift) Place(d Day, special func(Day) bool) Day {
 	case step == 0:
 		return ""
 	}
-	for n := 1; n <= longestShift; n++ {
+	for n := 1; n <= LongestShift; n++ {
 		if to := d.Add(n * step); to.Weekend() == d.Weekend() && !special(to) {
 			return to
 		}

@@ -1,6 +1,9 @@
 package model
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // ComplaintKind is what a complaint is about.
 type ComplaintKind string
@@ -48,8 +51,18 @@ type Complaint struct {
 
 // HearsComplaints says whether the actor is told of complaints from the
 // organisation at the start of the line: as supervisor of a superior of it or
-// as administrator. Whoever works in the branch itself is not, whatever other
-// post they hold: a complaint may be about them.
+// as administrator. Whoever works in the branch itself, or leads a group of it,
+// is not, whatever other post they hold: a complaint may be about them.
 func (a *Actor) HearsComplaints(line Line) bool {
-	return len(line) > 1 && !a.holds(conducts, line.home()) && a.holds([]PostKind{Supervisor, Administrator}, line[1:])
+	return len(line) > 1 && !slices.Contains(a.DeafTo(), line[0].ID) && a.holds([]PostKind{Supervisor, Administrator}, line[1:])
+}
+
+// DeafTo are the branches of whose complaints the actor is not told, because they
+// work there.
+func (a *Actor) DeafTo() []uint64 {
+	at := a.Offices(conducts...)
+	if a.BranchID != 0 && len(a.Offices(GroupLeader)) > 0 {
+		at = append(at, a.BranchID) // a group's leader is of its branch
+	}
+	return at
 }

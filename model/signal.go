@@ -56,12 +56,13 @@ const (
 func Signals(a *Activity, step time.Duration, all []SignalFacts) []Signal {
 	signals := []Signal{}
 	add := func(kind SignalKind, who []SignalMember, format string) {
+		who = onePerMember(who)
 		signals = append(signals, Signal{Kind: kind, Members: who, Message: fmt.Sprintf(format, len(who), namesIn(who))})
 	}
 	var order []string
 	byDevice := map[string][]SignalMember{}
 	var late, old, outside, odd []SignalMember
-	scans := 0
+	scanned := map[uint64]bool{}
 	for i := range all {
 		f := &all[i]
 		if f.Device != "" {
@@ -71,7 +72,7 @@ func Signals(a *Activity, step time.Duration, all []SignalFacts) []Signal {
 			byDevice[f.Device] = append(byDevice[f.Device], f.SignalMember)
 		}
 		if f.Provenance == ByScan || f.Provenance == ByTypedCode {
-			scans++
+			scanned[f.MemberID] = true
 			if !f.At.Before(a.ClosesAt.Add(-burstSpan)) {
 				late = append(late, f.SignalMember)
 			}
@@ -87,11 +88,11 @@ func Signals(a *Activity, step time.Duration, all []SignalFacts) []Signal {
 		}
 	}
 	for _, device := range order {
-		if who := onePerMember(byDevice[device]); len(who) > 1 {
+		if who := byDevice[device]; len(onePerMember(who)) > 1 {
 			add(SameDevice, who, "%d 人用同一部手机签到（%s），也可能是互相帮忙，供参考")
 		}
 	}
-	if len(late) >= burstLeast && 3*len(late) >= scans {
+	if len(late) >= burstLeast && 3*len(late) >= len(scanned) {
 		add(ClosingBurst, late, "签到截止前两分钟有 %d 人集中签到（%s），供参考")
 	}
 	if len(old) > 0 {

@@ -57,6 +57,10 @@ func TestB11_WhatStandsOutAndWhatDoesNot(t *testing.T) {
 		{"a code that was on the screen", []SignalFacts{scan(1, func(f *SignalFacts) { f.CodeAgeMS = age(14999) })}, nil},
 		{"a code that was not any more", []SignalFacts{scan(1, func(f *SignalFacts) { f.CodeAgeMS = age(15000) })}, map[SignalKind]int{OldCode: 1}},
 		{"no code at all", []SignalFacts{scan(1, func(f *SignalFacts) { f.CodeAgeMS = nil })}, nil},
+		{"one person's old codes on two days are one person", []SignalFacts{scan(1, func(f *SignalFacts) { f.CodeAgeMS = age(15000) }), scan(1, func(f *SignalFacts) { f.CodeAgeMS = age(15000) })},
+			map[SignalKind]int{OldCode: 1}},
+		{"five of nine at the last moment of three days", append(many(9, func(int, *SignalFacts) {}), append(many(9, func(int, *SignalFacts) {}), many(5, func(_ int, f *SignalFacts) { f.At = last })...)...),
+			map[SignalKind]int{ClosingBurst: 5}},
 		{"outside", []SignalFacts{scan(1, func(f *SignalFacts) { f.Location = LocationOutside }), scan(2, func(f *SignalFacts) { f.Location = LocationWithin })}, map[SignalKind]int{OutsideRadius: 1}},
 		{"a phone whose clock cannot be right", []SignalFacts{scan(1, func(f *SignalFacts) { f.Doubts = "future" }), scan(2, nil)}, map[SignalKind]int{OddClock: 1}},
 	} {

@@ -154,7 +154,7 @@ func (s *Complaints) List(ctx context.Context, actor *model.Actor, received bool
 		}
 		// As model.Actor.HearsComplaints says it of one.
 		rows = complaintRows(db).Where("c.branch_id IN (?) AND c.branch_id NOT IN ?", below(db, append(under, 0)),
-			append(actor.Offices(model.Secretary, model.CommitteeMember, model.GroupLeader), 0))
+			append(actor.DeafTo(), 0))
 	}
 	if before != 0 {
 		rows = rows.Where("c.id < ?", before)

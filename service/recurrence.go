@@ -52,18 +52,20 @@ type recurrence struct {
 // occasion is a day of a rule, with the one it is held on.
 type occasion struct{ day, held model.Day }
 
-// occasions are those of the days ahead; the first day of the span is not
-// among them, because what repeats is there already.
+// occasions are those that are held on a day ahead, also where the rule's own day
+// is past and was put off; the first day of the span is not among them, because
+// what repeats is there already.
 func occasions(tx *gorm.DB, r recurrence, today model.Day, ahead int) ([]occasion, error) {
 	rule, err := readRule(r.rule, r.span.From)
 	if err != nil {
 		return nil, err
 	}
-	special, err := specialDays(tx, today.Add(-ahead), today.Add(2*ahead))
+	begin := today.Add(-model.LongestShift)
+	special, err := specialDays(tx, begin.Add(-model.LongestShift), today.Add(2*ahead))
 	if err != nil {
 		return nil, err
 	}
-	after, _ := time.Parse(time.DateOnly, string(max(today, r.span.From)))
+	after, _ := time.Parse(time.DateOnly, string(max(begin, r.span.From)))
 	before, _ := time.Parse(time.DateOnly, string(min(today.Add(ahead+1), r.span.Until)))
 	var out []occasion
 	for _, at := range rule.Between(after, before, false) {

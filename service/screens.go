@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/skip2/go-qrcode"
@@ -25,10 +26,14 @@ type Screens struct {
 	url    string
 	now    func() time.Time
 	places chan struct{} // one for each stream of this process
+
+	mu   sync.Mutex
+	open map[uint64]int // streams by activity
 }
 
 const (
 	screenStreams = 256              // of one process
+	screenShare   = 64               // of them for one activity: whoever holds a pass does not shut the other halls out
 	screenLook    = time.Second      // how often a stream asks for the board's version
 	screenRecount = 30               // looks after which a board is made anew though no version moved
 	screenBlind   = 5                // the same while no version is known
@@ -40,7 +45,7 @@ const (
 )
 
 func newScreens(p Parts, codes codes, boards *Boards) *Screens {
-	return &Screens{db: p.DB, boards: boards, codes: codes, url: p.Settings.PublicURL, now: p.Now, places: make(chan struct{}, screenStreams)}
+	return &Screens{db: p.DB, boards: boards, codes: codes, url: p.Settings.PublicURL, now: p.Now, places: make(chan struct{}, screenStreams), open: map[uint64]int{}}
 }
 
 // ScreenPass is the address of an activity's big screen.
@@ -142,9 +147,7 @@ type BoardStream struct {
 // stream ends when the meeting is closed or cancelled, when the session is
 // revoked or the pass is dead. Close it.
 func (s *Screens) Watch(ctx context.Context, token, pass string, id uint64) (*BoardStream, error) {
-	select {
-	case s.places <- struct{}{}:
-	default:
+	if !s.enter(id) {
 		return nil, model.ErrTooMany.After(screenRetry)
 	}
 	w := &BoardStream{screens: s, id: id, token: token, pass: pass, tick: time.NewTicker(screenLook)}
@@ -155,10 +158,32 @@ func (s *Screens) Watch(ctx context.Context, token, pass string, id uint64) (*Bo
 	return w, nil
 }
 
+// enter takes a place for a stream of the activity, if there is one.
+func (s *Screens) enter(id uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open[id] >= screenShare {
+		return false
+	}
+	select {
+	case s.places <- struct{}{}:
+		s.open[id]++
+		return true
+	default:
+		return false
+	}
+}
+
 // Close gives the stream's place to another.
 func (w *BoardStream) Close() {
 	w.tick.Stop()
-	<-w.screens.places
+	s := w.screens
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open[w.id]--; s.open[w.id] == 0 {
+		delete(s.open, w.id)
+	}
+	<-s.places
 }
 
 // Next waits for what is to be told next; io.EOF after the end.
