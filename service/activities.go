@@ -417,8 +417,9 @@ type CancelInput struct {
 }
 
 // Cancel calls an activity off; its codes stop at once. The reason is sent to
-// those who were to come, so it passes WeChat's content check first. Cancelling
-// again changes nothing; a closed meeting is not cancelled any more.
+// those who were to come, so it passes WeChat's content check first, unless
+// WeChat is away. Cancelling again changes nothing; a closed meeting is not
+// cancelled any more.
 func (s *Activities) Cancel(ctx context.Context, actor *model.Actor, id uint64, in CancelInput) (*model.Activity, error) {
 	before, err := s.conducted(ctx, actor, id)
 	if err != nil {
@@ -431,7 +432,7 @@ func (s *Activities) Cancel(ctx context.Context, actor *model.Actor, id uint64, 
 	if err := before.Allow(model.Draft, model.Published); err != nil {
 		return nil, err
 	}
-	if err := checkText(ctx, s.platform, actor, reason); err != nil {
+	if err := checkUrgent(ctx, s.platform, actor, reason); err != nil {
 		return nil, err
 	}
 	now := s.now()

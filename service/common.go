@@ -52,6 +52,15 @@ func checkText(ctx context.Context, platform Platform, actor *model.Actor, text 
 	return nil
 }
 
+// checkUrgent is checkText of why something is called off: people must not stand
+// before a closed door because WeChat does not answer.
+func checkUrgent(ctx context.Context, platform Platform, actor *model.Actor, text string) error {
+	if err := checkText(ctx, platform, actor, text); !errors.Is(err, model.ErrPlatformAway) {
+		return err
+	}
+	return nil
+}
+
 // audit writes a sensitive act in the act's own transaction.
 func audit(tx *gorm.DB, now time.Time, accountID, memberID uint64, action, table string, id uint64, result string, details any) error {
 	return auditBy(tx, now, &model.Actor{AccountID: accountID, MemberID: memberID}, action, table, id, result, details)

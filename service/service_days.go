@@ -293,7 +293,7 @@ func (s *ServiceDays) Publish(ctx context.Context, actor *model.Actor, id uint64
 
 // Cancel calls a service day off: its seats, offers and lines end with it, and
 // everybody in them is told the reason, which passes WeChat's content check
-// first. Once somebody has come to a slot that has begun, the day is closed with
+// first, unless WeChat is away. Once somebody has come to a slot that has begun, the day is closed with
 // their hours instead. Cancelling again changes nothing.
 func (s *ServiceDays) Cancel(ctx context.Context, actor *model.Actor, id uint64, in CancelInput) (*ServiceDayView, error) {
 	now := s.now()
@@ -311,7 +311,7 @@ func (s *ServiceDays) Cancel(ctx context.Context, actor *model.Actor, id uint64,
 	if err := before.Allow(model.Draft, model.Published); err != nil {
 		return nil, err
 	}
-	if err := checkText(ctx, s.platform, actor, reason); err != nil {
+	if err := checkUrgent(ctx, s.platform, actor, reason); err != nil {
 		return nil, err
 	}
 	_, err = inTx(ctx, s.db, func(tx *gorm.DB) (struct{}, error) {
