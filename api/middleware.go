@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math"
 	"net/http"
 	"net/url"
@@ -40,10 +42,13 @@ var strictJSON = huma.Format{
 		return json.MarshalWrite(w, v, jsonv1.DefaultOptionsV1(), jsontext.EscapeForHTML(false), json.FormatNilSliceAsNull(false))
 	},
 	Unmarshal: func(data []byte, v any) error {
-		if err := checkShape(data); err != nil {
+		if err := json.Unmarshal(data, v); err != nil {
 			return err
 		}
-		return json.Unmarshal(data, v)
+		if whole, first := v.(*any); first { // huma reads a body into this before it reads it into the input
+			return checkShape(*whole, 1)
+		}
+		return nil
 	},
 }
 
@@ -52,70 +57,61 @@ const (
 	maxNumber = 1<<53 - 1
 )
 
-func checkShape(data []byte) error {
-	d := jsontext.NewDecoder(bytes.NewReader(data))
-	for {
-		token, err := d.ReadToken()
-		if errors.Is(err, io.EOF) {
-			return nil
+// checkShape refuses what a body has at this depth and deeper.
+func checkShape(v any, depth int) (err error) {
+	switch v := v.(type) {
+	case float64:
+		if math.Abs(v) > maxNumber {
+			err = errors.New("number too large")
 		}
-		if err != nil {
-			return err
+		return err
+	case []any:
+		for _, e := range v {
+			err = cmp.Or(err, checkShape(e, depth+1))
 		}
-		if d.StackDepth() > maxDepth {
-			return errors.New("nested too deep")
+	case map[string]any:
+		for _, e := range v {
+			err = cmp.Or(err, checkShape(e, depth+1))
 		}
-		if token.Kind() == '0' {
-			if n, err := token.Float(); err != nil || math.Abs(n) > maxNumber {
-				return errors.New("number too large")
-			}
-		}
+	default:
+		return nil
 	}
+	if depth > maxDepth {
+		return errors.New("nested too deep")
+	}
+	return err
 }
 
 type contextKey int
 
 const (
-	tokenKey contextKey = iota
-	addressKey
-	askedKey
+	askedKey contextKey = iota
 	requestIDKey
 )
 
-// rememberRequest keeps for the endpoint what is not in its input: the bearer
-// token, the address, and what was asked for. The path of a request holds
+// asked is what of a request is not in an endpoint's input. The path holds
 // numbers and nothing personal.
+type asked struct{ operation, path, token, address string }
+
+// rememberRequest keeps it for the endpoint.
 func rememberRequest(ctx huma.Context, next func(huma.Context)) {
-	scheme, token, _ := strings.Cut(ctx.Header("Authorization"), " ")
+	g := humagin.Unwrap(ctx)
+	scheme, token, _ := strings.Cut(g.GetHeader("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
 		token = ""
 	}
-	ctx = huma.WithValue(ctx, addressKey, humagin.Unwrap(ctx).ClientIP())
-	ctx = huma.WithValue(ctx, askedKey, asked{ctx.Operation().OperationID, ctx.URL().Path})
-	next(huma.WithValue(ctx, tokenKey, strings.TrimSpace(token)))
+	next(huma.WithValue(ctx, askedKey, asked{ctx.Operation().OperationID, g.Request.URL.Path, strings.TrimSpace(token), g.ClientIP()}))
 }
 
-type asked struct{ operation, path string }
-
-func operationID(ctx context.Context) string {
+func askedOf(ctx context.Context) asked {
 	a, _ := ctx.Value(askedKey).(asked)
-	return a.operation
-}
-
-func path(ctx context.Context) string {
-	a, _ := ctx.Value(askedKey).(asked)
-	return a.path
-}
-
-func token(ctx context.Context) string {
-	t, _ := ctx.Value(tokenKey).(string)
-	return t
-}
-
-func address(ctx context.Context) string {
-	a, _ := ctx.Value(addressKey).(string)
 	return a
 }
+
+func operationID(ctx context.Context) string { return askedOf(ctx).operation }
+func path(ctx context.Context) string        { return askedOf(ctx).path }
+func token(ctx context.Context) string       { return askedOf(ctx).token }
+func address(ctx context.Context) string     { return askedOf(ctx).address }
 
 func requestID(ctx context.Context) string {
 	id, _ := ctx.Value(requestIDKey).(string)
@@ -143,31 +139,39 @@ func init() { humagin.MultipartMaxMemory = picturing.bytes }
 func within(a allowance) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		g := humagin.Unwrap(ctx)
-		start := time.Now() //nolint:forbidigo // a stopwatch, not a clock
-		connection := http.NewResponseController(g.Writer)
-		_ = connection.SetReadDeadline(start.Add(a.reading)) // whoever is not on a connection has no deadline
-		if a.reading+a.working > answerPatience {
-			_ = connection.SetWriteDeadline(start.Add(a.reading + a.working + bodyPatience))
-		}
-		body, err := io.ReadAll(http.MaxBytesReader(g.Writer, g.Request.Body, a.bytes))
-		var tooLarge *http.MaxBytesError
-		switch {
-		case err == nil:
-		case errors.As(err, &tooLarge):
-			answerRefusal(g.Writer, errTooLarge)
-			return
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			answerRefusal(g.Writer, errSlow)
-			return
-		default:
-			answerRefusal(g.Writer, errInput)
+		if refusal := receive(g, a); refusal != nil {
+			answerRefusal(g.Writer, refusal)
 			return
 		}
-		g.Request.Body = io.NopCloser(bytes.NewReader(body))
 		working, cancel := context.WithTimeout(ctx.Context(), a.working)
 		defer cancel()
 		next(huma.WithContext(ctx, working))
 	}
+}
+
+// receive reads the whole body into memory, or says why not.
+func receive(g *gin.Context, a allowance) *model.Error {
+	if g.Request.Body == http.NoBody {
+		return nil
+	}
+	start := time.Now() //nolint:forbidigo // a stopwatch, not a clock
+	connection := http.NewResponseController(g.Writer)
+	_ = connection.SetReadDeadline(start.Add(a.reading)) // whoever is not on a connection has no deadline
+	if a.reading+a.working > answerPatience {
+		_ = connection.SetWriteDeadline(start.Add(a.reading + a.working + bodyPatience))
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(g.Writer, g.Request.Body, a.bytes))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case err == nil:
+		g.Request.Body = io.NopCloser(bytes.NewReader(body))
+		return nil
+	case errors.As(err, &tooLarge):
+		return errTooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errSlow
+	}
+	return errInput
 }
 
 // membersOnly refuses everybody else before a large body is read.
@@ -183,8 +187,14 @@ func (r *router) membersOnly(ctx huma.Context, next func(huma.Context)) {
 	next(ctx)
 }
 
-// headers gives every answer a request id, the server's time and what a
-// browser needs to know to be careful with it.
+// careful is what a browser needs to know to be careful with an answer.
+var careful = http.Header{
+	"Cache-Control": {"no-store"}, "X-Content-Type-Options": {"nosniff"}, "X-Frame-Options": {"DENY"}, "Referrer-Policy": {"no-referrer"},
+	"Content-Security-Policy": {"default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"},
+}
+
+// headers gives every answer a request id, the server's time and what makes a
+// browser careful.
 func headers(c Config, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := make([]byte, 9)
@@ -193,16 +203,12 @@ func headers(c Config, next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("X-Request-Id", requestID)
 		h.Set("Server-Time", c.Now().Format("2006-01-02T15:04:05.000Z07:00"))
-		h.Set("Cache-Control", "no-store")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("X-Frame-Options", "DENY")
-		h.Set("Referrer-Policy", "no-referrer")
+		maps.Copy(h, careful)
 		if len(r.TransferEncoding) > 0 || c.leaving() {
 			// A length beside the chunks can no longer be seen here; after such a
 			// pair the connection must not be used again (RFC 9112, section 6.1).
 			h.Set("Connection", "close")
 		}
-		h.Set("Content-Security-Policy", "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'")
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestIDKey, requestID)))
 	})
 }
@@ -260,8 +266,8 @@ func observe(c Config) gin.HandlerFunc {
 		}
 		requests.WithLabelValues(route, strconv.Itoa(g.Writer.Status())).Inc()
 		seconds.WithLabelValues(route).Observe(took.Seconds())
-		c.Log.Info("request", "request_id", requestID(g.Request.Context()), "route", route, "status", g.Writer.Status(),
-			"ms", took.Milliseconds(), "bytes", g.Writer.Size())
+		c.Log.LogAttrs(g.Request.Context(), slog.LevelInfo, "request", slog.String("request_id", requestID(g.Request.Context())), slog.String("route", route),
+			slog.Int("status", g.Writer.Status()), slog.Int64("ms", took.Milliseconds()), slog.Int("bytes", g.Writer.Size()))
 	}
 }
 

@@ -56,19 +56,15 @@ func newCache(client redis.UniversalClient, prefix string, log *slog.Logger) *ca
 // get returns the values of the keys in one round trip; a missing key, and
 // every key while Redis is away, is "".
 func (c *cache) get(ctx context.Context, keys ...string) []string {
-	// Who leaves early does not take along those who wait for the same round trip.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cachePatience)
-	defer cancel()
 	l, from, first := c.join(keys)
 	if first {
+		// Who leaves early does not take along those who wait for the same round trip.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cachePatience)
+		defer cancel()
 		c.look(ctx, l)
 	}
-	select {
-	case <-l.done:
-		return l.values[from : from+len(keys)]
-	case <-ctx.Done():
-		return make([]string, len(keys))
-	}
+	<-l.done // all have the patience of the one who makes the round trip
+	return l.values[from : from+len(keys)]
 }
 
 // join adds the keys to the round trip that leaves next and says where their
