@@ -31,9 +31,19 @@ type Boards struct {
 	mu     sync.Mutex
 	marked map[uint64]uint64 // activities changed here whose version is not yet known to have moved
 	serial uint64
+	read   map[uint64]readBoard // by activity: what Redis said last
 }
 
-const boardLife = 5 * time.Second
+// readBoard is what Redis keeps of a board, read once for all who ask for it.
+type readBoard struct {
+	value string
+	says  *boardCopy
+}
+
+const (
+	boardLife  = 5 * time.Second
+	boardsRead = 1000 // that a process keeps
+)
 
 // Board is what the secretary's screen shows during a meeting.
 type Board struct {
@@ -107,7 +117,7 @@ func (s *Boards) Show(ctx context.Context, token string, id, branchID uint64) (*
 	version := values[1] + "/" + values[2]
 	var c *boardCopy
 	if !marked {
-		c = s.warm(values[0], version)
+		c = s.warm(id, values[0], version)
 	}
 	if c == nil {
 		if c, err = s.make(ctx, id, version); err != nil {
@@ -120,7 +130,7 @@ func (s *Boards) Show(ctx context.Context, token string, id, branchID uint64) (*
 // current is the board's copy if it is warm, else a new one.
 func (s *Boards) current(ctx context.Context, id uint64, version string, marked bool) (*boardCopy, error) {
 	if !marked {
-		if c := s.warm(s.cache.get(ctx, boardKey(id))[0], version); c != nil {
+		if c := s.warm(id, s.cache.get(ctx, boardKey(id))[0], version); c != nil {
 			return c, nil
 		}
 	}
@@ -169,9 +179,9 @@ func (s *Boards) pick(ctx context.Context, actor *model.Actor, c *boardCopy, bra
 }
 
 // warm is the copy if it still says the truth, else nil.
-func (s *Boards) warm(value, version string) *boardCopy {
-	c := new(boardCopy)
-	if value == "" || json.Unmarshal([]byte(value), c) != nil {
+func (s *Boards) warm(id uint64, value, version string) *boardCopy {
+	c := s.reading(id, value)
+	if c == nil {
 		return nil
 	}
 	age := s.now().Sub(c.MadeAt)
@@ -179,6 +189,27 @@ func (s *Boards) warm(value, version string) *boardCopy {
 		return nil
 	}
 	return c
+}
+
+// reading is what the value says, nil where it is no copy. It is shared.
+func (s *Boards) reading(id uint64, value string) *boardCopy {
+	s.mu.Lock()
+	r := s.read[id]
+	s.mu.Unlock()
+	if value == r.value {
+		return r.says
+	}
+	r = readBoard{value, new(boardCopy)}
+	if json.Unmarshal([]byte(value), r.says) != nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.read == nil || len(s.read) >= boardsRead {
+		s.read = map[uint64]readBoard{}
+	}
+	s.read[id] = r
+	return r.says
 }
 
 // make counts the board from the rows. Those who ask at the same time share
