@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -26,6 +27,7 @@ const (
 	homeQueue  = 4096 // beyond that callers are asked to come again
 	homeAhead  = 30   // days
 	homeComing = 12   // the most activities on one screen
+	homeWork   = 6    // the most of each kind of work
 )
 
 func newHome(p Parts) *Home {
@@ -105,9 +107,6 @@ func (s *Home) Show(ctx context.Context, actor *model.Actor) (*HomeScreen, error
 	if err != nil {
 		return nil, err
 	}
-	if err := s.fillWork(s.db.WithContext(ctx), actor, out, s.now()); err != nil {
-		return nil, err
-	}
 	out.Headline = headline(out, s.settings.Zone)
 	return out, nil
 }
@@ -116,7 +115,7 @@ func newHomeScreen(actor *model.Actor) *HomeScreen {
 	return &HomeScreen{Bound: actor.MemberID != 0, Name: actor.Name, Offers: []HomeOffer{}, Now: []HomeActivity{}, Next: []HomeActivity{}, Work: []HomeWork{}}
 }
 
-// serve reads the first screens of a group, as far as everybody has them.
+// serve reads the first screens of a group.
 func (s *Home) serve(ctx context.Context, group []*rider[*model.Actor, *HomeScreen]) {
 	screens, err := s.read(s.db.WithContext(ctx), questions(group), s.now())
 	if err != nil {
@@ -150,6 +149,9 @@ func (s *Home) read(db *gorm.DB, actors []*model.Actor, now time.Time) ([]*HomeS
 	}
 	if err == nil {
 		err = s.fillYears(db, members, of, now)
+	}
+	if err == nil {
+		err = s.fillWork(db, actors, screens, now)
 	}
 	return screens, err
 }
@@ -293,33 +295,50 @@ func (s *Home) fillYears(db *gorm.DB, members []uint64, of homeScreens, now time
 	return nil
 }
 
-func (s *Home) fillWork(db *gorm.DB, actor *model.Actor, out *HomeScreen, now time.Time) error {
-	if !slices.ContainsFunc(actor.Posts, func(p model.Post) bool { return p.Kind.Conducts() }) {
+// fillWork fills in what waits for those of the actors who run meetings.
+func (s *Home) fillWork(db *gorm.DB, actors []*model.Actor, screens []*HomeScreen, now time.Time) error {
+	var posts []string
+	var args []any
+	for n, actor := range actors {
+		for _, p := range actor.Posts {
+			if p.Kind.Conducts() {
+				posts = append(posts, "SELECT ? AS n, ? AS member_id, ? AS organisation_id")
+				args = append(args, n, actor.MemberID, p.OrganisationID)
+			}
+		}
+	}
+	if len(posts) == 0 {
 		return nil
 	}
-	// As Requests.Waiting lists them: a partner's are for the partner.
-	waiting := func(table string) *gorm.DB {
-		return db.Table(table+" q").Select("COUNT(*)").Where("q.activity_id = activities.id AND q.state = ? AND q.member_id <> ?", model.Asked, actor.MemberID).
-			Where("NOT EXISTS (SELECT 1 FROM joint_branches j WHERE j.activity_id = q.activity_id AND j.branch_id = q.branch_id AND j.state = ?)", model.JointAccepted)
+	// As homesOf has it of one actor, and Requests.Waiting what waits: a partner's
+	// requests are for the partner.
+	homes := "WITH posts AS (" + strings.Join(posts, " UNION ALL ") + `), homes AS (SELECT n, member_id, organisation_id FROM posts
+		UNION SELECT p.n, p.member_id, o.id FROM posts p JOIN organisations o ON o.parent_id = p.organisation_id AND o.kind = ?) `
+	args = append(args, model.PartyGroup)
+	waiting := func(table string) string {
+		args = append(args, model.Asked, model.JointAccepted)
+		return "(SELECT COUNT(*) FROM " + table + ` q WHERE q.activity_id = a.id AND q.state = ? AND q.member_id <> h.member_id AND NOT EXISTS
+			(SELECT 1 FROM joint_branches j WHERE j.activity_id = q.activity_id AND j.branch_id = q.branch_id AND j.state = ?))`
 	}
-	err := db.Model(&model.Activity{}).Select("id, title, starts_at, ends_at, status, "+
-		"(?) + (?) AS waiting", waiting("leave_requests"), waiting("late_records")).
-		Where("organisation_id IN (?) AND status IN ? AND starts_at < ? AND starts_at > ?", homesOf(db, actor),
-			[]model.ActivityStatus{model.Draft, model.Published}, now.Add(24*time.Hour), now.AddDate(0, 0, -30)).
-		Order("starts_at, id").Limit(6).Find(&out.Work).Error
+	var work, invited []struct {
+		N int
+		HomeWork
+	}
+	open := []model.ActivityStatus{model.Draft, model.Published}
+	invitations := append(slices.Clone(args), model.Invited, open, now)
+	meetings := homes + "SELECT h.n, a.id, a.title, a.starts_at, a.ends_at, a.status, " + waiting("leave_requests") + " + " + waiting("late_records") + ` AS waiting
+		FROM homes h JOIN activities a ON a.organisation_id = h.organisation_id
+		WHERE a.status IN ? AND a.starts_at < ? AND a.starts_at > ? ORDER BY a.starts_at, a.id`
+	err := db.Raw(meetings, append(args, open, now.Add(24*time.Hour), now.AddDate(0, 0, -30))...).Find(&work).Error
+	if err == nil {
+		err = db.Raw(homes+`SELECT DISTINCT h.n, a.id, a.title, a.starts_at, a.ends_at, a.status, 'answer' AS todo
+			FROM homes h JOIN joint_branches j ON j.branch_id = h.organisation_id AND j.state = ? JOIN activities a ON a.id = j.activity_id
+			WHERE a.status IN ? AND a.starts_at > ? ORDER BY a.starts_at, a.id`, invitations...).Find(&invited).Error
+	}
 	if err != nil {
-		return fmt.Errorf("work of member %d: %w", actor.MemberID, err)
+		return fmt.Errorf("work of %d posts: %w", len(posts), err)
 	}
-	var invited []HomeWork
-	err = db.Table("activities a").Select("a.id, a.title, a.starts_at, a.ends_at, a.status, 'answer' AS todo").
-		Joins("JOIN joint_branches j ON j.activity_id = a.id AND j.state = ?", model.Invited).
-		Where("j.branch_id IN (?) AND a.status IN ? AND a.starts_at > ?", homesOf(db, actor), []model.ActivityStatus{model.Draft, model.Published}, now).
-		Order("a.starts_at, a.id").Limit(6).Find(&invited).Error
-	if err != nil {
-		return fmt.Errorf("invitations of member %d: %w", actor.MemberID, err)
-	}
-	for i := range out.Work {
-		w := &out.Work[i]
+	for _, w := range work {
 		switch {
 		case w.Status == model.Draft:
 			w.Todo = "publish"
@@ -328,8 +347,16 @@ func (s *Home) fillWork(db *gorm.DB, actor *model.Actor, out *HomeScreen, now ti
 		default:
 			w.Todo = "close"
 		}
+		if out := screens[w.N]; len(out.Work) < homeWork {
+			out.Work = append(out.Work, w.HomeWork)
+		}
 	}
-	out.Work = append(out.Work, invited...)
+	shown := map[int]int{}
+	for _, w := range invited {
+		if shown[w.N]++; shown[w.N] <= homeWork {
+			screens[w.N].Work = append(screens[w.N].Work, w.HomeWork)
+		}
+	}
 	return nil
 }
 
