@@ -193,7 +193,7 @@ func signUpsOf(db *gorm.DB, group []*signing, after *time.Time) (rows []ownSignU
 	} else {
 		own = own.Where("u.nonce IN ? OR u.live = ? AND s.ends_at > ?", nonces, true, after)
 	}
-	if err := own.Scan(&rows).Error; err != nil {
+	if err := own.Find(&rows).Error; err != nil {
 		return nil, fmt.Errorf("sign-ups of %d members: %w", len(group), err)
 	}
 	return rows, nil
@@ -272,7 +272,7 @@ func (s *SignUps) unhindered(tx *gorm.DB, group []*signing, opened map[uint64]*o
 	var meetings []ownSignUp
 	err = tx.Table("roster_entries r").Select("r.member_id, a.starts_at, a.ends_at").Joins("JOIN activities a ON a.id = r.activity_id").
 		Where("r.member_id IN ? AND r.closes_at > ? AND a.status = ? AND a.starts_at < ? AND a.ends_at > ?",
-			ids, first.Add(-longestActivity), model.Published, last, first).Scan(&meetings).Error
+			ids, first.Add(-longestActivity), model.Published, last, first).Find(&meetings).Error
 	var memberships []model.Membership
 	if err == nil {
 		err = tx.Find(&memberships, "member_id IN ? AND until_day > ?", ids, model.DayOf(first, s.settings.Zone)).Error
@@ -339,7 +339,7 @@ func createSignUps(tx *gorm.DB, rows []*model.SlotSignUp) error {
 		ID       uint64
 		MemberID uint64
 	}
-	err := tx.Model(&model.SlotSignUp{}).Select("id, member_id").Where("member_id IN ? AND nonce IN ? AND live = ?", members, nonces, true).Scan(&made).Error
+	err := tx.Model(&model.SlotSignUp{}).Select("id, member_id").Where("member_id IN ? AND nonce IN ? AND live = ?", members, nonces, true).Find(&made).Error
 	if err != nil {
 		return fmt.Errorf("numbers of %d sign-ups: %w", len(rows), err)
 	}
