@@ -22,12 +22,14 @@ const (
 )
 
 // grow measures the product in a town, and in towns of ten and a hundred times
-// the members, activities and past rows.
+// the members, activities and past rows. As many people do something in each,
+// at as many activities, spread over the whole town: what differs is how much
+// there is around them.
 func grow(ctx context.Context, p plan, dir string) (*report, error) {
 	all := &report{Plan: fmt.Sprintf("%+v", p)}
 	for _, times := range []int{1, 10, 100} {
 		q := p
-		q.branches, q.past, q.beside, q.rate = smallTown*times, pastTown, "", 0
+		q.branches, q.lively, q.past, q.beside, q.rate = smallTown*times, smallTown, pastTown, "", 0
 		if q.only == "" {
 			q.only = "session,board,home,checkin"
 		}

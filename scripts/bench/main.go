@@ -26,10 +26,12 @@ import (
 // plan is what to measure, and how long.
 type plan struct {
 	branches, perBranch, past int
+	lively                    int // branches whose people do something; 0: all
 	repeats, clients          int
 	slice                     time.Duration
 	cold                      float64
-	only, json, profile       string
+	only, json                string
+	profile, profiled         string
 	beside                    string
 	rate                      int
 	growth                    bool
@@ -56,7 +58,8 @@ func main() {
 	flag.StringVar(&p.only, "only", "", "只测这些对象，逗号分隔")
 	flag.IntVar(&p.rate, "rate", 300, "最后按每秒这么多次签到测延迟；0 不测")
 	flag.StringVar(&p.json, "json", "", "把全部结果写到这个 JSON 文件")
-	flag.StringVar(&p.profile, "profile", "", "把签到期间服务进程的 CPU 剖析写到这个文件")
+	flag.StringVar(&p.profile, "profile", "", "把一个对象被测期间服务进程的 CPU 剖析写到这个文件")
+	flag.StringVar(&p.profiled, "profiled", "checkin", "剖析哪个对象")
 	flag.StringVar(&p.beside, "beside", "", "另一份源码的目录：与它同场比较，它的名字后有 '")
 	flag.BoolVar(&p.growth, "growth", false, "改测：人数、活动和记录变成 10 倍、100 倍，每次请求贵多少")
 	flag.Parse()

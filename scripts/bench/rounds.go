@@ -109,7 +109,7 @@ func (b *bench) measure(c contestant) (slice, error) {
 	if err != nil {
 		return slice{}, err
 	}
-	profiled := b.profile != "" && c.name == "checkin"
+	profiled := b.profile != "" && c.name == b.profiled
 	if profiled {
 		if err := c.process.Signal(syscall.SIGUSR1); err != nil {
 			return slice{}, err
@@ -186,10 +186,17 @@ func cpus(pids []int) []time.Duration {
 	return all
 }
 
-func (b *bench) everybody() []int {
-	all := make([]int, b.town.Size())
-	for i := range all {
-		all[i] = i
+// everybody is all who do something: the people of every branch, or of some
+// that are spread evenly over the town.
+func (b *bench) everybody() (all []int) {
+	step := 1
+	if b.lively > 0 {
+		step = b.branches / b.lively
+	}
+	for i := range b.town.Size() {
+		if i/b.perBranch%step == 0 {
+			all = append(all, i)
+		}
 	}
 	return all
 }
@@ -210,7 +217,10 @@ func (b *bench) boards(process *rig.Process) (load, error) {
 		return load{}, err
 	}
 	var l load
-	for _, i := range b.town.Committees() {
+	for _, i := range b.everybody() {
+		if !b.town.RunsMeetings(i) {
+			continue
+		}
 		l.requests = append(l.requests, rig.Request(http.MethodGet, fmt.Sprintf("/v1/activities/%d/board", m.Activity(i)), b.town.Token(i), nil))
 	}
 	return l, b.warm(process, l)
@@ -326,7 +336,9 @@ func (b *bench) scattered(people []int) []int {
 
 // few is some people, those who run meetings among them as often as in the town.
 func (b *bench) few() []int {
-	return rand.New(rand.NewPCG(1, 2)).Perm(b.town.Size())[:min(2000, b.town.Size())] //nolint:gosec // the same people each time
+	people := b.everybody()
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(people), func(i, j int) { people[i], people[j] = people[j], people[i] }) //nolint:gosec // the same people each time
+	return people[:min(2000, len(people))]
 }
 
 func percentile(sorted []time.Duration, p int) float64 {

@@ -109,15 +109,8 @@ func (t *Town) Secretaries() []int {
 // committee is how many of a branch run its meetings, the secretary first.
 const committee = 5
 
-// Committees are all who run meetings.
-func (t *Town) Committees() (all []int) {
-	for i := range t.Size() {
-		if i%t.perBranch < committee {
-			all = append(all, i)
-		}
-	}
-	return all
-}
+// RunsMeetings says whether a person is on the committee of their branch.
+func (t *Town) RunsMeetings(person int) bool { return person%t.perBranch < committee }
 
 // Token is what a person's phone keeps.
 func (t *Town) Token(person int) string {
