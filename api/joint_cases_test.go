@@ -759,30 +759,154 @@ func TestControl_WithoutLocksWhoMovesWhileABranchJoinsIsMissed(t *testing.T) {
 	}, skipLocks)
 }
 
-func TestWhatWaitsForThePartnerDoesNotWaitForTheHost(t *testing.T) {
+// pending is a request that somebody decides about, such as leave-requests/7.
+type pending struct {
+	kind string
+	id   uint64
+}
+
+func (m *meeting) leaveOf(p *trial.Person) pending {
+	m.t.Helper()
+	return pending{"leave-requests", as[service.RequestView](m.t, m.askLeave(p)).ID}
+}
+
+func (m *meeting) lateRecordOf(by *trial.Person, change ...any) pending {
+	m.t.Helper()
+	return pending{"late-records", as[service.RequestView](m.t, m.askLateRecord(by, change...)).ID}
+}
+
+// falls compares what falls to the person with what is wanted: the list and the
+// count of the first screen say so, and of all others they can decide none.
+func (m *meeting) falls(to *trial.Person, all []pending, wanted ...pending) {
+	m.t.Helper()
+	var listed []pending
+	for _, v := range as[service.RequestPage](m.t, m.phone(to).get("/v1/approvals")).Items {
+		listed = append(listed, pending{map[string]string{"leave": "leave-requests", "late_record": "late-records"}[v.Kind], v.ID})
+	}
+	order := func(x, y pending) int { return strings.Compare(fmt.Sprint(x), fmt.Sprint(y)) }
+	slices.SortFunc(listed, order)
+	slices.SortFunc(wanted, order)
+	if !slices.Equal(listed, wanted) {
+		m.t.Errorf("%s is shown %v, want %v", to.Name, listed, wanted)
+	}
+	counted := 0
+	for _, w := range as[service.HomeScreen](m.t, m.phone(to).get("/v1/home")).Work {
+		counted += w.Waiting
+	}
+	if counted != len(wanted) {
+		m.t.Errorf("the first screen of %s counts %d, want %d", to.Name, counted, len(wanted))
+	}
+	for _, r := range all {
+		if slices.Contains(wanted, r) {
+			continue
+		}
+		if got := m.decide(to, r.kind, r.id, true); got.code() != "request_not_found" && got.code() != "own_request" {
+			m.t.Errorf("%s decides %v, which is not theirs: %d %s", to.Name, r, got.Status, got.Body)
+		}
+	}
+}
+
+func TestWhoDecidesAtAJointMeetingIsWhoIsShownAndCounted(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		j := s.aJointMeeting(2, 5)
+		want(t, j.answer(true), 200, "ok")
+		host, partner, deputy := j.secretary, j.partner.secretary, j.partner.deputy()
+		home := func() trial.Trips { return s.Trips(func() { j.phone(host).get("/v1/home") }) }
+		before := home()
+		ofHost, ofPartner, own := j.leaveOf(j.members[0]), j.leaveOf(j.partner.members[0]), j.leaveOf(partner)
+		moved, left := j.leaveOf(j.partner.members[1]), j.leaveOf(j.partner.members[2])
+		admin := s.phone(s.administrator())
+		transfer := func(who *trial.Person, to model.Organisation) {
+			t.Helper()
+			want(t, admin.post("/v1/members/"+jsonText(who.ID)+"/transfer", body{"branch_id": to.ID}), 200, "ok")
+		}
+		transfer(j.partner.members[1], j.branch)
+		transfer(j.partner.members[2], s.Branch("第三党支部"))
+		all := []pending{ofHost, ofPartner, own, moved, left}
+		if after := home(); len(after.SQL) != len(before.SQL) {
+			t.Errorf("the first screen took %s, before %s", after, before)
+		}
+		j.falls(host, all, ofHost, moved)
+		j.falls(partner, all, ofPartner)
+		j.falls(deputy, all, ofPartner, own)
+		s.Clock.Advance(3 * time.Hour)
+		want(t, j.phone(host).post(j.path(j.id, "/closing"), nil), 200, "ok")
+
+		transfer(j.partner.members[3], j.branch) // too late for the roster
+		// Whoever asks for somebody is one more who does not decide.
+		hosts, partners := j.lateRecordOf(j.members[1]), j.lateRecordOf(j.partner.members[3])
+		byHost, byPartner := j.lateRecordOf(host, "member_id", j.partner.members[0].ID), j.lateRecordOf(partner, "member_id", deputy.ID)
+		bySecretary := j.lateRecordOf(partner)
+		all = append(all, hosts, partners, byHost, byPartner, bySecretary)
+		j.falls(host, all, ofHost, moved, hosts)
+		j.falls(partner, all, ofPartner, partners, byHost)
+		j.falls(deputy, all, ofPartner, own, partners, byHost, bySecretary)
+		for by, theirs := range map[*trial.Person][]pending{host: {ofHost, moved, hosts}, partner: {ofPartner, partners, byHost}, deputy: {own, bySecretary}} {
+			for _, r := range theirs {
+				want(t, j.decide(by, r.kind, r.id, true), 200, "ok")
+			}
+		}
+		for _, p := range []*trial.Person{host, partner, deputy} {
+			j.falls(p, []pending{left, byPartner})
+		}
+		// What nobody in the branch may decide, those above it may.
+		superior := s.Member(s.Branch("工委机关支部"), "督导员")
+		s.Post(superior, s.Agencies(), model.Supervisor)
+		want(t, j.decide(superior, byPartner.kind, byPartner.id, true), 200, "ok")
+	})
+}
+
+func TestWhatNobodyCanDecideAnyMoreWaitsForNobody(t *testing.T) {
 	eachStage(t, func(t *testing.T, s *stage) {
 		j := s.aJointMeeting(1, 1)
 		want(t, j.answer(true), 200, "ok")
-		waiting := func() int {
-			t.Helper()
-			work := as[service.HomeScreen](t, j.phone(j.secretary).get("/v1/home")).Work
-			if len(work) != 1 {
-				t.Fatalf("work %+v", work)
-			}
-			listed := as[service.RequestPage](t, j.phone(j.secretary).get("/v1/approvals")).Items
-			if len(listed) != work[0].Waiting {
-				t.Errorf("the first screen says %d, the list has %+v", work[0].Waiting, listed)
-			}
-			return work[0].Waiting
+		hosts, partners := j.leaveOf(j.members[0]), j.leaveOf(j.partner.members[0])
+		want(t, j.answer(false), 200, "ok") // its people are not expected any more
+		j.falls(j.secretary, []pending{partners}, hosts)
+		j.falls(j.partner.secretary, []pending{hosts, partners})
+		if all := j.requests(j.secretary); len(all) != 1 || all[0].MemberID != j.members[0].ID {
+			t.Errorf("the host reads what a branch asked that has left: %+v", all)
 		}
-		want(t, j.askLeave(j.partner.members[0]), 200, "ok")
-		want(t, j.askLeave(j.secretary), 200, "ok") // for somebody else to decide
-		if n := waiting(); n != 0 {
-			t.Errorf("%d wait for the host", n)
-		}
-		want(t, j.askLeave(j.members[0]), 200, "ok")
-		if n := waiting(); n != 1 {
-			t.Errorf("%d wait for the host after its own member asked", n)
+		want(t, j.invite("第二党支部"), 200, "ok")
+		want(t, j.answer(true), 200, "ok")
+		j.falls(j.partner.secretary, []pending{hosts}, partners)
+		want(t, j.cancel("停电"), 200, "ok")
+		j.falls(j.secretary, nil)
+		j.falls(j.partner.secretary, nil)
+		want(t, j.decide(j.secretary, hosts.kind, hosts.id, true), 409, "cancelled")
+		want(t, j.restore(), 200, "ok")
+		j.falls(j.secretary, []pending{partners}, hosts)
+	})
+}
+
+func TestThePaperOfABranchThatHasLeftIsNotTheHosts(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		j := s.aJointMeeting(2, 2)
+		partner, withdrawal := j.asPartner(), j.path(j.id, fmt.Sprint("/joint-branches/", j.partner.branch.ID))
+		for name, leave := range map[string]func() *reply{
+			"declined":  func() *reply { return j.answer(false) },
+			"withdrawn": func() *reply { return j.phone(j.secretary).delete(withdrawal) },
+		} {
+			want(t, j.invite("第二党支部"), 200, "ok")
+			want(t, j.answer(true), 200, "ok")
+			paper, scene := partner.paperPhoto(), as[service.PhotoView](t, j.attach(j.phone(partner.secretary), model.ScenePhoto, pictureOf(t, 2))).ID
+			want(t, leave(), 200, "ok")
+			host := j.phone(j.secretary)
+			list := as[service.PhotoList](t, host.get(j.path(j.id, "/photos"))).Items
+			if len(list) != 1 || list[0].ID != scene {
+				t.Errorf("%s: the host is shown %+v", name, list)
+			}
+			photo := func(id uint64) string { return j.path(j.id, fmt.Sprint("/photos/", id)) }
+			sameBytes(t, host.get(photo(paper)), host.get(photo(999999)))
+			want(t, host.get(photo(paper)), 404, "photo_not_found")
+			want(t, host.post(photo(paper)+"/removal", body{"reason": "不是我们的"}), 404, "photo_not_found")
+			want(t, host.post(photo(scene)+"/removal", body{"reason": "不是我们的"}), 403, "not_conductor")
+			want(t, j.paper(body{"photo_id": paper, "member_ids": ids(j.members...), "nonce": nonce()}), 404, "photo_not_found")
+			want(t, j.phone(partner.secretary).get(photo(paper)), 404, "activity_not_found")
+			// Who comes back finds it.
+			want(t, j.invite("第二党支部"), 200, "ok")
+			want(t, j.answer(true), 200, "ok")
+			want(t, j.phone(partner.secretary).get(photo(paper)), 200, "ok")
 		}
 	})
 }

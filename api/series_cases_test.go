@@ -359,3 +359,165 @@ func TestE6_TheCodeOfOneSessionOnThePageOfAnotherIsRefusedAsThat(t *testing.T) {
 		}
 	})
 }
+
+// aJointSeries repeats each Friday a meeting that a second branch was invited to.
+func (s *stage) aJointSeries(change ...any) *jointMeeting {
+	s.t.Helper()
+	j := s.aJointMeeting(1, 2)
+	s.touch(j.secretary)
+	j.heldWith([]string{"第二党支部"}, change...)
+	return j
+}
+
+// heldWith says how the series repeats and compares the branches that it is held
+// with.
+func (j *jointMeeting) heldWith(names []string, change ...any) {
+	j.t.Helper()
+	got := []string{}
+	for _, p := range as[service.SeriesView](j.t, j.repeat(body{"rule": "FREQ=WEEKLY;BYDAY=FR", "shift": "none"}.with(change...))).Partners {
+		got = append(got, p.Name)
+	}
+	if !slices.Equal(got, names) {
+		j.t.Errorf("the series is held with %v, want %v", got, names)
+	}
+}
+
+// publishes the occurrence of a day and compares who was invited, by branch.
+func (j *jointMeeting) publishes(day model.Day, states map[uint64]model.JointState) uint64 {
+	j.t.Helper()
+	id := j.occurrence(day).ActivityID
+	j.touch(j.secretary)
+	want(j.t, j.phone(j.secretary).post(j.path(id, "/publication"), nil), 200, "ok")
+	j.invited(id, states)
+	return id
+}
+
+func (j *jointMeeting) invited(id uint64, states map[uint64]model.JointState) {
+	j.t.Helper()
+	got := map[uint64]model.JointState{}
+	for _, p := range as[service.JointParts](j.t, j.phone(j.secretary).get(j.path(id, "/joint-branches"))).Items {
+		got[p.BranchID] = p.State
+	}
+	if fmt.Sprint(got) != fmt.Sprint(states) {
+		j.t.Errorf("invited to %d: %v, want %v", id, got, states)
+	}
+}
+
+func TestASeriesIsHeldWithTheBranchesThatItNames(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		j := s.aJointSeries() // with those of the first meeting
+		second, third := j.partner.branch.ID, s.Branch("第三党支部").ID
+		partner := j.phone(j.partner.secretary)
+		draft := j.occurrence("2026-03-13").ActivityID
+		want(t, partner.get(j.path(draft, "")), 404, "activity_not_found") // nobody is asked about a draft
+		j.publishes("2026-03-13", map[uint64]model.JointState{second: model.Invited})
+		if n := s.audited("invite_branch", "activity", draft); n != 1 {
+			t.Errorf("%d audit rows of one invitation", n)
+		}
+		j.id = draft
+		want(t, j.answer(true), 200, "ok") // each time
+		if n := j.board().Tally.Expected; n != 5 {
+			t.Errorf("%d expected", n)
+		}
+		j.heldWith([]string{"第二党支部"}) // not said: unchanged
+		for _, name := range []string{"没有的支部", "第一党支部", "机关工委"} {
+			want(t, j.repeat(body{"rule": "FREQ=DAILY", "partners": []body{{"name": "第三党支部"}, {"name": name}}}), 404, "branch_unknown")
+		}
+		j.heldWith([]string{"第二党支部"})
+		j.heldWith([]string{"第三党支部"}, "partners", []body{{"name": "第三党支部"}, {"name": "第三党支部", "superior": "机关工委"}})
+		j.publishes("2026-03-20", map[uint64]model.JointState{third: model.Invited})
+		j.heldWith([]string{}, "partners", []body{})
+		j.publishes("2026-03-27", map[uint64]model.JointState{})
+		j.invited(draft, map[uint64]model.JointState{second: model.JointAccepted}) // what is published stays
+		// Those that publish themselves invite in the name of who set the series up.
+		j.heldWith([]string{"第二党支部"}, "partners", []body{{"name": "第二党支部"}}, "publish_ahead_days", 25)
+		itself := j.occurrence("2026-04-03")
+		j.invited(itself.ActivityID, map[uint64]model.JointState{second: model.Invited})
+		if n := s.count(&model.JointBranch{}, "activity_id = ? AND invited_by = ?", itself.ActivityID, j.secretary.ID); itself.Status != model.Published || n != 1 {
+			t.Errorf("%s, and %d invitations in the secretary's name", itself.Status, n)
+		}
+	})
+}
+
+func TestAnOccurrenceInvitesNobodyWhoWasAskedOrMayNotComeAndAnEditedOneNobody(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		j := s.aJointSeries()
+		second, secretary := j.partner.branch.ID, j.phone(j.secretary)
+		invited, nobody := map[uint64]model.JointState{second: model.Invited}, map[uint64]model.JointState{}
+		// Changing one makes it their own, also in whom it is held with; changing this
+		// and those that follow does not.
+		own, following := j.occurrence("2026-03-20").ActivityID, j.occurrence("2026-03-27").ActivityID
+		s.touch(j.secretary)
+		want(t, secretary.put(j.path(own, ""), j.again(own, "title", "特别的一次")), 200, "ok")
+		want(t, secretary.put(j.path(following, "/following"), j.again(following, "title", "改过的主题党日")), 200, "ok")
+		j.publishes("2026-03-20", nobody)
+		j.publishes("2026-03-27", invited)
+		j.publishes("2026-04-03", invited)
+		j.id = own
+		want(t, j.invite("第二党支部"), 200, "ok")
+		// Who declined the draft is not asked again.
+		j.id = j.occurrence("2026-04-10").ActivityID
+		want(t, j.invite("第二党支部"), 200, "ok")
+		want(t, j.answer(false), 200, "ok")
+		j.publishes("2026-04-10", map[uint64]model.JointState{second: model.JointDeclined})
+		// A branch that went to another tree may not come.
+		if err := s.DB.Model(&model.Organisation{}).Where("id = ?", second).Update("parent_id", s.Organisation(nil, model.WorkCommittee, "外区党工委").ID).Error; err != nil {
+			t.Fatal(err)
+		}
+		j.publishes("2026-04-17", nobody)
+		if err := s.DB.Model(&model.Organisation{}).Where("id = ?", second).Update("parent_id", s.Agencies().ID).Error; err != nil {
+			t.Fatal(err)
+		}
+		// What has begun nobody joins any more.
+		s.Clock.Set(j.of(j.occurrence("2026-03-13").ActivityID).StartsAt)
+		s.SignIn(j.secretary)
+		j.publishes("2026-03-13", nobody)
+	})
+}
+
+// publishAtOnce lets eight publish each occurrence at once on two replicas, and
+// returns the most invitations that one of them brought.
+func (j *jointMeeting) publishAtOnce(other *stage) (most int64) {
+	j.t.Helper()
+	j.phone(j.secretary)
+	for _, o := range j.series().Occurrences {
+		if o.Status != model.Draft || most > 1 {
+			continue
+		}
+		j.touch(j.secretary)
+		trial.Race(8, func(i int) {
+			m := j.on([]*stage{j.stage, other}[i%2])
+			m.phone(m.secretary).post(m.path(o.ActivityID, "/publication"), nil)
+		})
+		most = max(most, j.audited("invite_branch", "activity", o.ActivityID))
+	}
+	return most
+}
+
+func TestAnOccurrenceThatIsPublishedAtOnceInvitesOnce(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		j := s.aJointSeries()
+		if n := j.publishAtOnce(s.replica()); n != 1 {
+			t.Errorf("%d invitations to one occurrence", n)
+		}
+	})
+}
+
+func TestPublishedAtOnce_Control_WithoutGuardAndLookItInvitesTwice(t *testing.T) {
+	onServer(t, func(t *testing.T, s *stage) {
+		j := s.aJointSeries("rule", "FREQ=DAILY")
+		other := s.replica()
+		s.Sabotage(func(statement string) string {
+			if strings.HasPrefix(statement, "UPDATE `activities` SET `published_at`") {
+				statement = strings.NewReplacer("`version`=?", "`version`=`version`+?", "status = ?", "CONCAT(status, ?) <> ''", "version = ?", "version + ? > 0").Replace(statement)
+			}
+			if strings.HasPrefix(statement, "SELECT * FROM `joint_branches`") {
+				statement = strings.Replace(statement, "branch_id = ?", "branch_id = 0 * ?", 1)
+			}
+			return statement
+		})
+		if n := j.publishAtOnce(other); n < 2 {
+			t.Error("without the guard and always one invitation: this test cannot see the race")
+		}
+	})
+}

@@ -31,7 +31,7 @@ var rows = []any{
 	AuditSeal{}, AuditCut{}, Complaint{},
 	Consent{}, ConsentEnd{}, Reminder{}, Delivery{}, SendDecision{},
 	CommunityRegistration{}, ServiceDay{}, ServiceSlot{}, SlotSignUp{}, ServiceHours{}, HourObjection{},
-	ServiceCalendar{}, CalendarException{}, CalendarDay{}, FeedbackSlip{}, HouseholdPairing{}, HouseholdVisit{}, ActivitySeries{}, JointBranch{},
+	ServiceCalendar{}, CalendarException{}, CalendarDay{}, FeedbackSlip{}, HouseholdPairing{}, HouseholdVisit{}, ActivitySeries{}, SeriesPartner{}, JointBranch{},
 	Minutes{}, Vote{}, VoteCandidate{}, Photo{}, PaperSheet{}, OfflineItem{},
 }
 

@@ -21,6 +21,12 @@ type ActivitySeries struct {
 // TableName is the table of the rows: a series is its own plural.
 func (ActivitySeries) TableName() string { return "activity_series" }
 
+// SeriesPartner is a branch that is invited to every occurrence of a series (联办).
+type SeriesPartner struct {
+	SeriesID uint64 `gorm:"primaryKey;autoIncrement:false"`
+	BranchID uint64 `gorm:"primaryKey;autoIncrement:false"`
+}
+
 // SeriesEnded is why an occurrence is cancelled that is no longer wanted
 // because the series ended or repeats otherwise.
 const SeriesEnded = "定期安排已停止或改期"

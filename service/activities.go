@@ -191,7 +191,9 @@ func setTargets(tx *gorm.DB, zone *time.Location, a *model.Activity, targets []u
 
 // Publish makes a draft known to its audience and writes the roster. The text
 // passes WeChat's content check first: refused when risky, and never published
-// unchecked. Publishing a published activity changes nothing.
+// unchecked. An occurrence of a series invites the branches that the series is held
+// with, unless somebody edited it or it has begun. Publishing a published activity
+// changes nothing.
 func (s *Activities) Publish(ctx context.Context, actor *model.Actor, id uint64) (*model.Activity, error) {
 	a, err := s.conducted(ctx, actor, id)
 	if err != nil {
@@ -206,16 +208,21 @@ func (s *Activities) Publish(ctx context.Context, actor *model.Actor, id uint64)
 	if err := s.checkText(ctx, actor, a); err != nil {
 		return nil, err
 	}
-	return s.publish(ctx, a, s.now(), func(*gorm.DB) error { return nil })
+	return s.publish(ctx, actor, a, s.now(), func(*gorm.DB) error { return nil })
 }
 
-// publish publishes a draft whose text has been checked, and notes it.
-func (s *Activities) publish(ctx context.Context, a *model.Activity, now time.Time, note func(tx *gorm.DB) error) (*model.Activity, error) {
+// publish publishes a draft whose text has been checked, invites the branches that
+// its series is held with, and notes it.
+func (s *Activities) publish(ctx context.Context, actor *model.Actor, a *model.Activity, now time.Time, note func(tx *gorm.DB) error) (*model.Activity, error) {
 	if !now.Before(a.EndsAt) {
 		return nil, model.BadField("starts_at", "活动时间已过，请先修改时间")
 	}
 	published, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.Activity, error) {
-		if err := s.holdAudience(tx, a); err != nil {
+		partners, err := seriesPartners(tx, a, now)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.holdAudience(tx, a, partners...); err != nil {
 			return nil, err
 		}
 		// Not through a: the transaction may be tried again, with a as it was read.
@@ -237,6 +244,9 @@ func (s *Activities) publish(ctx context.Context, a *model.Activity, now time.Ti
 		}
 		if people == 0 {
 			return nil, model.ErrAudienceEmpty
+		}
+		if err := invitePartners(tx, actor, a.ID, partners, now); err != nil {
+			return nil, err
 		}
 		if err := errors.Join(scheduleReminders(tx, s.settings.Sending, a, now), note(tx)); err != nil {
 			return nil, err

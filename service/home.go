@@ -92,8 +92,8 @@ type HomeWork struct {
 	StartsAt time.Time            `json:"starts_at"`
 	EndsAt   time.Time            `json:"ends_at"`
 	Status   model.ActivityStatus `json:"status"`
-	Todo     string               `json:"todo" doc:"要做的事：publish 发布，show_code 出示签到码，close 结束，answer 答复联办邀请"`
-	Waiting  int                  `json:"waiting" doc:"等待审批的请假和补签"`
+	Todo     string               `json:"todo" doc:"要做的事：publish 发布，show_code 出示签到码，close 结束，answer 答复联办邀请，decide 审批请假和补签"`
+	Waiting  int                  `json:"waiting" doc:"等您审批的请假和补签，与审批列表一致"`
 }
 
 // Show is the caller's first screen.
@@ -295,45 +295,48 @@ func (s *Home) fillYears(db *gorm.DB, members []uint64, of homeScreens, now time
 	return nil
 }
 
-// fillWork fills in what waits for those of the actors who run meetings.
+// fillWork fills in what waits for those of the actors who run meetings: those of
+// their own, invitations, and what is asked of them at any meeting.
 func (s *Home) fillWork(db *gorm.DB, actors []*model.Actor, screens []*HomeScreen, now time.Time) error {
+	const columns = "a.id, a.title, a.starts_at, a.ends_at, a.status"
 	var posts []string
-	var args []any
+	var args, asked []any
 	for n, actor := range actors {
+		conducts := false
 		for _, p := range actor.Posts {
 			if p.Kind.Conducts() {
-				posts = append(posts, "SELECT ? AS n, ? AS member_id, ? AS organisation_id")
-				args = append(args, n, actor.MemberID, p.OrganisationID)
+				conducts = true
+				posts = append(posts, "SELECT ? AS n, ? AS organisation_id")
+				args = append(args, n, p.OrganisationID)
 			}
+		}
+		if conducts {
+			asked = append(asked, waiting(db, actor, leaveRequests).Select("? AS n, "+columns, n), waiting(db, actor, lateRecords).Select("? AS n, "+columns, n))
 		}
 	}
 	if len(posts) == 0 {
 		return nil
 	}
-	// As homesOf has it of one actor, and Requests.Waiting what waits: a partner's
-	// requests are for the partner.
-	homes := "WITH posts AS (" + strings.Join(posts, " UNION ALL ") + `), homes AS (SELECT n, member_id, organisation_id FROM posts
-		UNION SELECT p.n, p.member_id, o.id FROM posts p JOIN organisations o ON o.parent_id = p.organisation_id AND o.kind = ?) `
+	// As homesOf has it of one actor.
+	homes := "WITH posts AS (" + strings.Join(posts, " UNION ALL ") + `), homes AS (SELECT n, organisation_id FROM posts
+		UNION SELECT p.n, o.id FROM posts p JOIN organisations o ON o.parent_id = p.organisation_id AND o.kind = ?) `
 	args = append(args, model.PartyGroup)
-	waiting := func(table string) string {
-		args = append(args, model.Asked, model.JointAccepted)
-		return "(SELECT COUNT(*) FROM " + table + ` q WHERE q.activity_id = a.id AND q.state = ? AND q.member_id <> h.member_id AND NOT EXISTS
-			(SELECT 1 FROM joint_branches j WHERE j.activity_id = q.activity_id AND j.branch_id = q.branch_id AND j.state = ?))`
-	}
-	var work, invited []struct {
+	open := []model.ActivityStatus{model.Draft, model.Published}
+	var work, invited, requests []struct {
 		N int
 		HomeWork
 	}
-	open := []model.ActivityStatus{model.Draft, model.Published}
-	invitations := append(slices.Clone(args), model.Invited, open, now)
-	meetings := homes + "SELECT h.n, a.id, a.title, a.starts_at, a.ends_at, a.status, " + waiting("leave_requests") + " + " + waiting("late_records") + ` AS waiting
-		FROM homes h JOIN activities a ON a.organisation_id = h.organisation_id
-		WHERE a.status IN ? AND a.starts_at < ? AND a.starts_at > ? ORDER BY a.starts_at, a.id`
-	err := db.Raw(meetings, append(args, open, now.Add(24*time.Hour), now.AddDate(0, 0, -30))...).Find(&work).Error
+	err := db.Raw(homes+"SELECT h.n, "+columns+` FROM homes h JOIN activities a ON a.organisation_id = h.organisation_id
+		WHERE a.status IN ? AND a.starts_at < ? AND a.starts_at > ? ORDER BY a.starts_at, a.id`,
+		append(slices.Clone(args), open, now.Add(24*time.Hour), now.AddDate(0, 0, -30))...).Find(&work).Error
 	if err == nil {
-		err = db.Raw(homes+`SELECT DISTINCT h.n, a.id, a.title, a.starts_at, a.ends_at, a.status, 'answer' AS todo
+		err = db.Raw(homes+"SELECT DISTINCT h.n, "+columns+`, 'answer' AS todo
 			FROM homes h JOIN joint_branches j ON j.branch_id = h.organisation_id AND j.state = ? JOIN activities a ON a.id = j.activity_id
-			WHERE a.status IN ? AND a.starts_at > ? ORDER BY a.starts_at, a.id`, invitations...).Find(&invited).Error
+			WHERE a.status IN ? AND a.starts_at > ? ORDER BY a.starts_at, a.id`, append(args, model.Invited, open, now)...).Find(&invited).Error
+	}
+	if err == nil {
+		err = db.Raw("SELECT n, "+columns+", 'decide' AS todo, COUNT(*) AS waiting FROM (?"+strings.Repeat(" UNION ALL ?", len(asked)-1)+
+			") a GROUP BY n, "+columns+" ORDER BY a.starts_at, a.id", asked...).Find(&requests).Error
 	}
 	if err != nil {
 		return fmt.Errorf("work of %d posts: %w", len(posts), err)
@@ -355,6 +358,14 @@ func (s *Home) fillWork(db *gorm.DB, actors []*model.Actor, screens []*HomeScree
 	for _, w := range invited {
 		if shown[w.N]++; shown[w.N] <= homeWork {
 			screens[w.N].Work = append(screens[w.N].Work, w.HomeWork)
+		}
+	}
+	for _, w := range requests {
+		out := screens[w.N]
+		if at := slices.IndexFunc(out.Work, func(own HomeWork) bool { return own.ID == w.ID }); at >= 0 {
+			out.Work[at].Waiting = w.Waiting
+		} else {
+			out.Work = append(out.Work, w.HomeWork)
 		}
 	}
 	return nil

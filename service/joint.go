@@ -103,7 +103,7 @@ func (s *Joint) Invite(ctx context.Context, actor *model.Actor, activityID uint6
 	if err != nil {
 		return nil, err
 	}
-	branch, err := s.named(s.db.WithContext(ctx), line, in)
+	branch, err := invitableAs(s.db.WithContext(ctx), line, in)
 	if err != nil {
 		return nil, err
 	}
@@ -111,32 +111,54 @@ func (s *Joint) Invite(ctx context.Context, actor *model.Actor, activityID uint6
 		if row.State == model.Invited || row.State == model.JointAccepted {
 			return nil
 		}
-		*row = model.JointBranch{ActivityID: activityID, BranchID: branch, State: model.Invited, InvitedBy: actor.MemberID, InvitedAt: now}
-		if err := tx.Save(row).Error; err != nil {
-			return fmt.Errorf("invite branch %d: %w", branch, err)
-		}
-		return auditBy(tx, now, actor, "invite_branch", "activity", activityID, "ok", map[string]any{"branch": branch})
+		return inviteTo(tx, actor, row, now)
 	})
 }
 
-// named is the branch of that name in the tree of the line, which is not the
-// line's own.
-func (s *Joint) named(tx *gorm.DB, line model.Line, in JointInput) (uint64, error) {
-	var tree []uint64
-	err := tx.Raw("?", below(tx, []uint64{line[len(line)-1].ID})).Scan(&tree).Error
-	if err != nil {
-		return 0, fmt.Errorf("tree of organisation %d: %w", line[0].ID, err)
+// invitationOf is that of a branch to an activity; its state is empty where there
+// is none.
+func invitationOf(tx *gorm.DB, activityID, branchID uint64) (*model.JointBranch, error) {
+	row := new(model.JointBranch)
+	if err := tx.Limit(1).Find(row, "activity_id = ? AND branch_id = ?", activityID, branchID).Error; err != nil {
+		return nil, fmt.Errorf("find invitation of branch %d: %w", branchID, err)
 	}
-	found := tx.Table("organisations o").Joins("LEFT JOIN organisations p ON p.id = o.parent_id").
-		Where("o.name = ? AND o.kind IN ? AND o.id <> ?", cleanLine(in.Name), []model.OrganisationKind{model.Branch, model.Community}, line.BranchID())
+	row.ActivityID, row.BranchID = activityID, branchID
+	return row, nil
+}
+
+// inviteTo invites the branch of the row to its activity, which is held.
+func inviteTo(tx *gorm.DB, actor *model.Actor, row *model.JointBranch, now time.Time) error {
+	*row = model.JointBranch{ActivityID: row.ActivityID, BranchID: row.BranchID, State: model.Invited, InvitedBy: actor.MemberID, InvitedAt: now}
+	if err := tx.Save(row).Error; err != nil {
+		return fmt.Errorf("invite branch %d: %w", row.BranchID, err)
+	}
+	return auditBy(tx, now, actor, "invite_branch", "activity", row.ActivityID, "ok", map[string]any{"branch": row.BranchID})
+}
+
+// invitable is which of the branches that a query for o.id finds may meet with
+// the organisation of the line: those of its tree, and not its own.
+func invitable(tx *gorm.DB, line model.Line, found *gorm.DB) ([]uint64, error) {
+	var tree, ids []uint64
+	err := tx.Raw("?", below(tx, []uint64{line[len(line)-1].ID})).Scan(&tree).Error
+	if err == nil {
+		err = found.Where("o.kind IN ? AND o.id <> ?", []model.OrganisationKind{model.Branch, model.Community}, line.BranchID()).Order("o.id").Pluck("o.id", &ids).Error
+	}
+	if err != nil {
+		return nil, fmt.Errorf("branches that may meet with organisation %d: %w", line[0].ID, err)
+	}
+	return slices.DeleteFunc(ids, func(id uint64) bool { return !slices.Contains(tree, id) }), nil
+}
+
+// invitableAs is the invitable branch of that name.
+func invitableAs(tx *gorm.DB, line model.Line, in JointInput) (uint64, error) {
+	found := tx.Table("organisations o").Joins("LEFT JOIN organisations p ON p.id = o.parent_id").Where("o.name = ?", cleanLine(in.Name))
 	if superior := cleanLine(in.Superior); superior != "" {
 		found = found.Where("p.name = ?", superior)
 	}
-	var ids []uint64
-	if err := found.Order("o.id").Pluck("o.id", &ids).Error; err != nil {
-		return 0, fmt.Errorf("find branch by name: %w", err)
+	ids, err := invitable(tx, line, found)
+	if err != nil {
+		return 0, err
 	}
-	ids = slices.DeleteFunc(ids, func(id uint64) bool { return !slices.Contains(tree, id) })
 	switch len(ids) {
 	case 0:
 		return 0, model.ErrBranchUnknown
@@ -144,6 +166,36 @@ func (s *Joint) named(tx *gorm.DB, line model.Line, in JointInput) (uint64, erro
 		return ids[0], nil
 	}
 	return 0, model.ErrBranchAmbiguous
+}
+
+// seriesPartners is the branches that an occurrence invites when it is published:
+// those that its series is held with, as far as they may still meet with the
+// organisation. One that somebody edited is their own, and one that has begun
+// nobody joins.
+func seriesPartners(tx *gorm.DB, a *model.Activity, now time.Time) ([]uint64, error) {
+	if a.SeriesID == nil || a.Detached || a.StartedAt(now) {
+		return nil, nil
+	}
+	line, err := lineOf(tx, a.OrganisationID)
+	if err != nil {
+		return nil, err
+	}
+	return invitable(tx, line, tx.Table("organisations o").Joins("JOIN series_partners s ON s.branch_id = o.id AND s.series_id = ?", *a.SeriesID))
+}
+
+// invitePartners invites those of the branches that were not asked before, in the
+// actor's name, to an activity that is held.
+func invitePartners(tx *gorm.DB, actor *model.Actor, activityID uint64, branches []uint64, now time.Time) error {
+	for _, id := range branches {
+		row, err := invitationOf(tx, activityID, id)
+		if err == nil && row.State == "" {
+			err = inviteTo(tx, actor, row, now)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Withdraw takes an invitation back, or lets a branch go that had accepted,
@@ -227,12 +279,12 @@ func (s *Joint) set(ctx context.Context, a *model.Activity, branchID uint64, cha
 		if a.StartedAt(now) {
 			return nil, model.ErrJointStarted
 		}
-		row := model.JointBranch{}
-		if err := tx.Limit(1).Find(&row, "activity_id = ? AND branch_id = ?", a.ID, branchID).Error; err != nil {
-			return nil, fmt.Errorf("find invitation of branch %d: %w", branchID, err)
+		row, err := invitationOf(tx, a.ID, branchID)
+		if err != nil {
+			return nil, err
 		}
 		joined := row.State == model.JointAccepted
-		if err := change(tx, &row, now); err != nil {
+		if err := change(tx, row, now); err != nil {
 			return nil, err
 		}
 		if a.Status == model.Published && joined != (row.State == model.JointAccepted) {
@@ -339,6 +391,16 @@ func (all sides) of(branchID uint64) side {
 		}
 	}
 	return all[0]
+}
+
+// keeperOf is the line of those who keep what a side added, 0 being the host; it
+// is empty where the partner does not meet with the others any more, whose papers
+// are nobody else's.
+func (all sides) keeperOf(partner uint64) model.Line {
+	if at := all.of(partner); at.partner == partner {
+		return at.line
+	}
+	return nil
 }
 
 // part is what somebody looks at of a meeting: all of it, one side, or one of

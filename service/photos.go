@@ -171,16 +171,15 @@ func (s *Photos) Remove(ctx context.Context, actor *model.Actor, activityID, pho
 		if err != nil {
 			return nil, err
 		}
-		at := all.of(p.PartnerID)
 		switch {
 		case p.ActivityID != activityID, !all.shows(actor, p):
 			return nil, model.ErrPhotoNotFound
-		case !actor.Conducts(at.line):
+		case !actor.Conducts(all.keeperOf(p.PartnerID)):
 			return nil, model.ErrNotConductor
 		case p.Removed != 0:
 			return photoView(tx, p)
 		}
-		if err := s.removable(tx, a, at, p); err != nil {
+		if err := s.removable(tx, a, all.of(p.PartnerID), p); err != nil {
 			return nil, err
 		}
 		p.Removed, p.RemovedBy, p.RemovedAt, p.RemoveReason = p.ID, &actor.MemberID, &now, reason
@@ -304,7 +303,7 @@ func photoOf(tx *gorm.DB, all sides, actor *model.Actor, activityID, photoID uin
 // shows says whether the actor, who oversees one of the sides, may see a photo:
 // the hall is everybody's, a paper sheet is for its own side.
 func (all sides) shows(actor *model.Actor, p *model.Photo) bool {
-	return p.Purpose == model.ScenePhoto || actor.Oversees(all.of(p.PartnerID).line)
+	return p.Purpose == model.ScenePhoto || actor.Oversees(all.keeperOf(p.PartnerID))
 }
 
 // sidesOverseen is the sides of an activity for those who oversee one of them.

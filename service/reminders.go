@@ -181,9 +181,13 @@ func decidersOf(tx *gorm.DB, line model.Line, of asker, day model.Day) ([]uint64
 // waitingFor is how many requests about the activity wait for each person.
 func waitingFor(tx *gorm.DB, a *model.Activity, day model.Day) (map[uint64]int, error) {
 	var waiting, late []asker
-	err := tx.Model(&model.LeaveRequest{}).Select("member_id, member_id AS asked_by, branch_id").Where("activity_id = ? AND state = ?", a.ID, model.Asked).Order("id").Scan(&waiting).Error
+	asked := func(table string) *gorm.DB { // by whom the roster has
+		return tx.Table(table+" q").Joins("JOIN roster_entries r ON r.activity_id = q.activity_id AND r.member_id = q.member_id").
+			Where("q.activity_id = ? AND q.state = ?", a.ID, model.Asked).Order("q.id")
+	}
+	err := asked(leaveRequests).Select("q.member_id, q.member_id AS asked_by, r.branch_id").Scan(&waiting).Error
 	if err == nil {
-		err = tx.Model(&model.LateRecord{}).Select("member_id, asked_by, branch_id").Where("activity_id = ? AND state = ?", a.ID, model.Asked).Order("id").Scan(&late).Error
+		err = asked(lateRecords).Select("q.member_id, q.asked_by, r.branch_id").Scan(&late).Error
 	}
 	if err != nil {
 		return nil, fmt.Errorf("requests that wait about activity %d: %w", a.ID, err)

@@ -64,8 +64,6 @@ type RequestView struct {
 	DecidedAt     *time.Time             `json:"decided_at"`
 	Answer        string                 `json:"answer,omitempty"`
 	CameAfterAll  bool                   `json:"came_after_all,omitempty" doc:"请了假，人还是到了：按到会计"`
-
-	branch uint64
 }
 
 // AskLeave asks leave for the caller from an activity that is not closed: they
@@ -123,21 +121,14 @@ func (s *Requests) AskLeave(ctx context.Context, actor *model.Actor, activityID 
 	return s.leave(ctx, row)
 }
 
-// DecideLeave approves or refuses a leave, by whoever conducts the activity, or
-// the member's branch that meets with others, and is not the member. An approved
-// leave excuses from then on, also where the meeting was closed meanwhile and the
-// member is down as absent. Deciding the same again changes nothing.
+// DecideLeave approves or refuses a leave, by whoever conducts the activity and
+// is not the member; at a joint meeting each branch decides about its own people
+// alone. An approved leave excuses from then on, also where the meeting was closed
+// meanwhile and the member is down as absent. Deciding the same again changes
+// nothing.
 func (s *Requests) DecideLeave(ctx context.Context, actor *model.Actor, id uint64, in DecisionInput) (*RequestView, error) {
 	row, err := decide(ctx, s, actor, id, in, verdict[model.LeaveRequest]{
-		action: "decide_leave", subject: "leave_request", approved: model.LeaveApproved, refused: model.LeaveRefused, grant: s.excuse,
-		hold: func(tx *gorm.DB, r *model.LeaveRequest) (*model.Activity, error) {
-			a, all, err := holdJointly(tx, actor, r.ActivityID)
-			if err != nil {
-				return nil, err
-			}
-			return a, all.mayRecord(actor, r.BranchID, false)
-		},
-	})
+		action: "decide_leave", subject: "leave_request", approved: model.LeaveApproved, refused: model.LeaveRefused, grant: s.excuse})
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +139,7 @@ func (s *Requests) DecideLeave(ctx context.Context, actor *model.Actor, id uint6
 type verdict[T any] struct {
 	action, subject   string // in the audit
 	approved, refused model.ReminderKind
-	hold              func(tx *gorm.DB, r *T) (*model.Activity, error) // holds the activity, for those who decide
+	supervised        bool // whoever looks after the person's branch from above decides as well
 	grant             func(tx *gorm.DB, actor *model.Actor, a *model.Activity, r *T, now time.Time) error
 }
 
@@ -172,9 +163,9 @@ func decide[T any, R asked[T]](ctx context.Context, s *Requests, actor *model.Ac
 		if R(r).Own(actor.MemberID) {
 			return nil, model.ErrOwnRequest
 		}
-		a, err := d.hold(tx, r)
+		a, err := holdFor(tx, actor, R(r).AsRequest(), d.supervised)
 		if err != nil {
-			return nil, hidden(err)
+			return nil, err
 		}
 		if r, err = lock[T](tx, id, model.ErrRequestNotFound); err != nil {
 			return nil, err
@@ -205,6 +196,55 @@ func decide[T any, R asked[T]](ctx context.Context, s *Requests, actor *model.Ac
 	}
 	return row, err
 }
+
+// holdFor holds the activity of a request for those who decide about it; to others
+// there is no such request. Each branch answers for its own record: the branch that
+// has the person on the roster decides where it meets with the host, and the host
+// about everybody else. Who is not on the roster any more has nothing to ask. What
+// waits for whom is the same rule in SQL, see waiting.
+func holdFor(tx *gorm.DB, actor *model.Actor, r *model.Request, supervised bool) (*model.Activity, error) {
+	_, all, err := jointly(tx, actor, r.ActivityID)
+	if errors.Is(err, model.ErrActivityNotFound) {
+		return nil, model.ErrRequestNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	own, err := standingOf(tx, r.ActivityID, r.MemberID)
+	if err != nil {
+		return nil, err
+	}
+	if own.Entry == nil {
+		return nil, model.ErrRequestNotFound
+	}
+	if line := all.of(own.Entry.BranchID).line; !actor.Conducts(line) && !(supervised && actor.Supervises(line)) {
+		return nil, model.ErrRequestNotFound
+	}
+	return lock[model.Activity](tx, r.ActivityID, model.ErrActivityNotFound)
+}
+
+// waiting is a query for the requests q of one kind, about activities a, that
+// holdFor leaves to the actor by a post in the branch, the own ones left out.
+func waiting(db *gorm.DB, actor *model.Actor, table string) *gorm.DB {
+	homes := homesOf(db, actor)
+	meetings := db.Raw("? UNION ?", db.Model(&model.Activity{}).Select("id").Where("organisation_id IN (?)", homes),
+		db.Model(&model.JointBranch{}).Select("activity_id").Where("branch_id IN (?) AND state = ?", homes, model.JointAccepted))
+	rows := db.Table("(?) mine", meetings).Joins("JOIN activities a ON a.id = mine.id").
+		Joins("JOIN "+table+" q ON q.activity_id = a.id AND q.state = ? AND q.member_id <> ?", model.Asked, actor.MemberID).
+		Joins("JOIN roster_entries r ON r.activity_id = a.id AND r.member_id = q.member_id").
+		Joins("LEFT JOIN joint_branches j ON j.activity_id = a.id AND j.branch_id = r.branch_id AND j.state = ?", model.JointAccepted).
+		Where("COALESCE(j.branch_id, a.organisation_id) IN (?) AND a.status IN ?", homes, []model.ActivityStatus{model.Published, model.Closed})
+	if table == lateRecords {
+		rows = rows.Where("q.asked_by <> ?", actor.MemberID)
+	}
+	return rows
+}
+
+// The tables of what is asked for.
+const (
+	leaveRequests = "leave_requests"
+	lateRecords   = "late_records"
+)
 
 // excuse writes an approved leave into the log, and in place of every absence
 // that is on record: of each day where check-in is daily. A day on which the
@@ -367,24 +407,13 @@ func (s *Requests) AskLateRecord(ctx context.Context, actor *model.Actor, activi
 	return s.lateRecord(ctx, row)
 }
 
-// DecideLateRecord approves or refuses a 补签, by somebody who conducts the
-// activity or oversees the member's branch and is neither who asked nor the member: refused as
-// own_request. Approved, the member counts as present, never as late; the
-// absence that the closing wrote stays as the first entry.
+// DecideLateRecord approves or refuses a 补签, by whoever would decide the member's
+// leave or looks after their branch from above, and neither asked nor is the member:
+// refused as own_request. Approved, the member counts as present, never as late;
+// the absence that the closing wrote stays as the first entry.
 func (s *Requests) DecideLateRecord(ctx context.Context, actor *model.Actor, id uint64, in DecisionInput) (*RequestView, error) {
 	row, err := decide(ctx, s, actor, id, in, verdict[model.LateRecord]{
-		action: "decide_late_record", subject: "late_record", approved: model.LateRecordApproved, refused: model.LateRecordRefused, grant: s.present,
-		hold: func(tx *gorm.DB, r *model.LateRecord) (*model.Activity, error) {
-			_, all, err := jointly(tx, actor, r.ActivityID)
-			if err != nil {
-				return nil, err
-			}
-			if own := all.of(r.BranchID).line; !actor.Conducts(all[0].line) && !actor.Conducts(own) && !actor.Supervises(own) {
-				return nil, model.ErrRequestNotFound
-			}
-			return lock[model.Activity](tx, r.ActivityID, model.ErrActivityNotFound)
-		},
-	})
+		action: "decide_late_record", subject: "late_record", approved: model.LateRecordApproved, refused: model.LateRecordRefused, supervised: true, grant: s.present})
 	if err != nil {
 		return nil, err
 	}
@@ -424,58 +453,59 @@ type RequestPage struct {
 
 const mostRequests = 200
 
-// OfActivity is the leave and 补签 asked for one activity, for those who oversee
-// its organisation; a member sees the own.
+// OfActivity is the leave and 补签 asked for one activity by those on its roster,
+// for those who oversee its organisation; a member sees the own. At a joint meeting
+// each branch sees what its own people asked; why somebody asked is for those who
+// decide.
 func (s *Requests) OfActivity(ctx context.Context, actor *model.Actor, activityID uint64) (*RequestPage, error) {
 	db := s.db.WithContext(ctx)
 	_, all, err := jointly(db, actor, activityID)
 	if err != nil {
 		return nil, err
 	}
-	visible := func(branchID uint64) (sees, reasons bool) {
-		line := all.of(branchID).line
-		return actor.Oversees(line), actor.Conducts(line)
+	var entries []model.RosterEntry
+	if err := db.Select("member_id", "branch_id").Find(&entries, "activity_id = ?", activityID).Error; err != nil {
+		return nil, fmt.Errorf("branches at activity %d: %w", activityID, err)
 	}
-	return s.list(db, actor, visible, func(rows *gorm.DB) *gorm.DB { return rows.Where("q.activity_id = ?", activityID) })
+	lines := make(map[uint64]model.Line, len(entries))
+	for _, e := range entries {
+		lines[e.MemberID] = all.of(e.BranchID).line
+	}
+	page, err := s.list(db, func(table string) *gorm.DB { return db.Table(table+" q").Where("q.activity_id = ?", activityID) })
+	if err != nil {
+		return nil, err
+	}
+	page.Items = slices.DeleteFunc(page.Items, func(v RequestView) bool {
+		return v.MemberID != actor.MemberID && !actor.Oversees(lines[v.MemberID])
+	})
+	for i := range page.Items {
+		if v := &page.Items[i]; v.MemberID != actor.MemberID && !actor.Conducts(lines[v.MemberID]) {
+			v.Reason, v.Answer = "", ""
+		}
+	}
+	return page, nil
 }
 
-// Waiting is what waits for the caller to decide, in the organisations whose
-// meetings they run.
+// Waiting is what waits for the caller to decide, at the meetings of the
+// organisations whose meetings they run and of the own people at joint ones.
 func (s *Requests) Waiting(ctx context.Context, actor *model.Actor) (*RequestPage, error) {
 	db := s.db.WithContext(ctx)
-	everything := func(uint64) (sees, reasons bool) { return true, true }
-	return s.list(db, actor, everything, func(rows *gorm.DB) *gorm.DB {
-		homes := homesOf(db, actor)
-		return rows.Joins("LEFT JOIN joint_branches j ON j.activity_id = q.activity_id AND j.branch_id = q.branch_id AND j.state = ?", model.JointAccepted).
-			Where("q.state = ? AND q.member_id <> ?", model.Asked, actor.MemberID).
-			Where("j.branch_id IS NULL AND a.organisation_id IN (?) OR j.branch_id IN (?)", homes, homes)
-	})
+	return s.list(db, func(table string) *gorm.DB { return waiting(db, actor, table) })
 }
 
-// list reads both kinds, as far as the caller sees people of each branch. Why
-// somebody asked leave is for those who run the branch, and for the member.
-func (s *Requests) list(db *gorm.DB, actor *model.Actor, visible func(branchID uint64) (sees, reasons bool), which func(*gorm.DB) *gorm.DB) (*RequestPage, error) {
+// list reads both kinds from a query for the requests q of a table.
+func (s *Requests) list(db *gorm.DB, which func(table string) *gorm.DB) (*RequestPage, error) {
 	var leaves []model.LeaveRequest
 	var records []model.LateRecord
 	of := func(table string) *gorm.DB {
-		return which(db.Table(table + " q").Select("q.*").Joins("JOIN activities a ON a.id = q.activity_id")).
-			Order("CASE WHEN q.state = 'asked' THEN 0 ELSE 1 END, q.id DESC").Limit(mostRequests)
+		return which(table).Select("q.*").Order("CASE WHEN q.state = 'asked' THEN 0 ELSE 1 END, q.id DESC").Limit(mostRequests)
 	}
-	if err := errors.Join(of("leave_requests").Scan(&leaves).Error, of("late_records").Scan(&records).Error); err != nil {
+	if err := errors.Join(of(leaveRequests).Scan(&leaves).Error, of(lateRecords).Scan(&records).Error); err != nil {
 		return nil, fmt.Errorf("list requests: %w", err)
 	}
 	items, err := s.views(db, leaves, records)
 	if err != nil {
 		return nil, err
-	}
-	items = slices.DeleteFunc(items, func(v RequestView) bool {
-		sees, _ := visible(v.branch)
-		return !sees && v.MemberID != actor.MemberID
-	})
-	for i := range items {
-		if _, reasons := visible(items[i].branch); !reasons && items[i].MemberID != actor.MemberID {
-			items[i].Reason, items[i].Answer = "", ""
-		}
 	}
 	slices.SortStableFunc(items, func(x, y RequestView) int {
 		if (x.State == model.Asked) != (y.State == model.Asked) {
@@ -536,13 +566,13 @@ func (s *Requests) views(db *gorm.DB, leaves []model.LeaveRequest, records []mod
 	}
 	for i := range leaves {
 		r := &leaves[i]
-		out = append(out, RequestView{ID: r.ID, Kind: "leave", branch: r.BranchID, ActivityID: r.ActivityID, MemberID: r.MemberID, Status: r.Status, Reason: r.Note, State: r.State,
+		out = append(out, RequestView{ID: r.ID, Kind: "leave", ActivityID: r.ActivityID, MemberID: r.MemberID, Status: r.Status, Reason: r.Note, State: r.State,
 			AskedBy: names[r.MemberID], AskedAt: r.AskedAt, DecidedBy: names[deref(r.DecidedBy)], DecidedAt: r.DecidedAt, Answer: r.Answer,
 			CameAfterAll: r.State == model.Approved && present[[2]uint64{r.ActivityID, r.MemberID}]})
 	}
 	for i := range records {
 		r := &records[i]
-		out = append(out, RequestView{ID: r.ID, Kind: "late_record", branch: r.BranchID, ActivityID: r.ActivityID, MemberID: r.MemberID, CameAt: r.CameAt, Reason: r.Reason, State: r.State,
+		out = append(out, RequestView{ID: r.ID, Kind: "late_record", ActivityID: r.ActivityID, MemberID: r.MemberID, CameAt: r.CameAt, Reason: r.Reason, State: r.State,
 			AskedBy: names[r.AskedBy], AskedAt: r.AskedAt, DecidedBy: names[deref(r.DecidedBy)], DecidedAt: r.DecidedAt, Answer: r.Answer})
 	}
 	for i := range out {
@@ -643,13 +673,4 @@ func decidedBefore(state model.RequestState, approve bool) error {
 		return nil
 	}
 	return model.ErrRequestDecided
-}
-
-// hidden turns what says that one has no business with an activity into "no such
-// request": who asked for what is for those who decide.
-func hidden(err error) error {
-	if errors.Is(err, model.ErrActivityNotFound) || errors.Is(err, model.ErrNotConductor) || errors.Is(err, model.ErrNotOnRoster) {
-		return model.ErrRequestNotFound
-	}
-	return err
 }

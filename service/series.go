@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -28,16 +29,24 @@ const seriesAhead = 62
 
 // SeriesInput is how an activity repeats.
 type SeriesInput struct {
-	Rule             string      `json:"rule" maxLength:"100" doc:"RFC 5545 的 RRULE，只用 FREQ INTERVAL BYDAY BYMONTHDAY BYMONTH BYSETPOS；每月 5 日为 FREQ=MONTHLY;BYMONTHDAY=5，每月第二个周五为 FREQ=MONTHLY;BYDAY=2FR"`
-	Shift            model.Shift `json:"shift,omitempty" enum:"none,later,earlier,skip" default:"later" doc:"遇法定假日或调休上班：不变、顺延、提前、不办"`
-	Until            model.Day   `json:"until,omitempty" maxLength:"10" doc:"到哪天为止（不含）；不给就一直办"`
-	PublishAheadDays int         `json:"publish_ahead_days,omitempty" minimum:"0" maximum:"60" doc:"提前几天自动发布；0 或不给为每次由书记发布。单独改过的那几次总要由书记发布"`
+	Rule             string       `json:"rule" maxLength:"100" doc:"RFC 5545 的 RRULE，只用 FREQ INTERVAL BYDAY BYMONTHDAY BYMONTH BYSETPOS；每月 5 日为 FREQ=MONTHLY;BYMONTHDAY=5，每月第二个周五为 FREQ=MONTHLY;BYDAY=2FR"`
+	Shift            model.Shift  `json:"shift,omitempty" enum:"none,later,earlier,skip" default:"later" doc:"遇法定假日或调休上班：不变、顺延、提前、不办"`
+	Until            model.Day    `json:"until,omitempty" maxLength:"10" doc:"到哪天为止（不含）；不给就一直办"`
+	PublishAheadDays int          `json:"publish_ahead_days,omitempty" minimum:"0" maximum:"60" doc:"提前几天自动发布；0 或不给为每次由书记发布。单独改过的那几次总要由书记发布"`
+	Partners         []JointInput `json:"partners,omitempty" maxItems:"20" doc:"联办的支部，以后每次发布时邀请；不给为不变，第一次设置时为这次活动邀请的支部；空列表为不再邀请。单独改过的那几次由书记自己邀请"`
 }
 
 // SeriesView is a series with the occurrences it has made.
 type SeriesView struct {
 	model.ActivitySeries
-	Occurrences []Occurrence `json:"occurrences" doc:"已生成的各次，最近的在前，最多一百次"`
+	Partners    []SeriesPartner `json:"partners" doc:"联办的支部，每次发布时邀请"`
+	Occurrences []Occurrence    `json:"occurrences" doc:"已生成的各次，最近的在前，最多一百次"`
+}
+
+// SeriesPartner is a branch that a series is held with.
+type SeriesPartner struct {
+	BranchID uint64 `json:"branch_id"`
+	Name     string `json:"name"`
 }
 
 // Occurrence is one activity of a series.
@@ -101,8 +110,11 @@ func writePlan(in ActivityInput) (string, error) {
 // Drafts that no longer fit the rule are cancelled unless somebody edited them;
 // what is published stays. With publish_ahead_days the text is checked now, and
 // occurrences then publish themselves so many days before, until the series is
-// ended or set to 0. A series that was ended goes on from here. For those who
-// conduct the organisation's meetings; trying again changes nothing.
+// ended or set to 0. The branches that it is held with (联办) are invited to each
+// occurrence that is published from now on, and answer each time; they are named as
+// for one meeting, with the same refusals. A series that was ended goes on from
+// here. For those who conduct the organisation's meetings; trying again changes
+// nothing.
 func (s *Series) Repeat(ctx context.Context, actor *model.Actor, activityID uint64, in SeriesInput) (*SeriesView, error) {
 	now := s.now()
 	if in.Shift == "" {
@@ -114,7 +126,11 @@ func (s *Series) Repeat(ctx context.Context, actor *model.Actor, activityID uint
 	if !in.Until.Valid() {
 		return nil, model.BadField("until", "日期应为 2026-03-10 的形式")
 	}
-	before, err := s.activities.conducted(ctx, actor, activityID)
+	before, line, err := conducted(s.db.WithContext(ctx), actor, activityID)
+	if err != nil {
+		return nil, err
+	}
+	partners, err := partnersNamed(s.db.WithContext(ctx), line, in.Partners)
 	if err != nil {
 		return nil, err
 	}
@@ -153,6 +169,9 @@ func (s *Series) Repeat(ctx context.Context, actor *model.Actor, activityID uint
 		if err := tx.Save(c).Error; err != nil {
 			return 0, fmt.Errorf("repeat activity %d: %w", activityID, err)
 		}
+		if err := setPartners(tx, c.ID, a, partners); err != nil {
+			return 0, err
+		}
 		day := model.DayOf(a.StartsAt, s.settings.Zone)
 		if a.SeriesID == nil {
 			a.SeriesID, a.SeriesDay = &c.ID, &day
@@ -172,6 +191,46 @@ func (s *Series) Repeat(ctx context.Context, actor *model.Actor, activityID uint
 		return nil, err
 	}
 	return s.view(s.db.WithContext(ctx), id)
+}
+
+// partnersNamed is the branches of those names, each once; nil where none were
+// given.
+func partnersNamed(tx *gorm.DB, line model.Line, named []JointInput) ([]uint64, error) {
+	if named == nil {
+		return nil, nil
+	}
+	ids := make([]uint64, len(named))
+	for i, in := range named {
+		var err error
+		if ids[i], err = invitableAs(tx, line, in); err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
+}
+
+// setPartners says with which branches a series is held, which is held itself: nil
+// changes nothing, but that a new one takes over whom its first activity invited.
+func setPartners(tx *gorm.DB, id uint64, first *model.Activity, branches []uint64) error {
+	if branches == nil && first.SeriesID == nil {
+		err := tx.Model(&model.JointBranch{}).Where("activity_id = ? AND state <> ?", first.ID, model.JointDeclined).Order("branch_id").Pluck("branch_id", &branches).Error
+		if err != nil {
+			return fmt.Errorf("branches invited to activity %d: %w", first.ID, err)
+		}
+	}
+	if branches == nil {
+		return nil
+	}
+	rows := make([]model.SeriesPartner, len(branches))
+	for i, branch := range branches {
+		rows[i] = model.SeriesPartner{SeriesID: id, BranchID: branch}
+	}
+	err := tx.Delete(&model.SeriesPartner{}, "series_id = ?", id).Error
+	if err == nil && len(rows) > 0 {
+		err = tx.Create(&rows).Error
+	}
+	return wrapped(err, fmt.Sprintf("partners of series %d", id))
 }
 
 // text is what the platform's check looks at.
@@ -228,7 +287,12 @@ func (s *Series) view(db *gorm.DB, id uint64) (*SeriesView, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &SeriesView{ActivitySeries: *c, Occurrences: []Occurrence{}}
+	out := &SeriesView{ActivitySeries: *c, Partners: []SeriesPartner{}, Occurrences: []Occurrence{}}
+	err = db.Table("series_partners s").Select("s.branch_id, o.name").Joins("JOIN organisations o ON o.id = s.branch_id").
+		Where("s.series_id = ?", id).Order("s.branch_id").Scan(&out.Partners).Error
+	if err != nil {
+		return nil, fmt.Errorf("partners of series %d: %w", id, err)
+	}
 	err = db.Model(&model.Activity{}).Select("id AS activity_id, series_day AS day, starts_at, status, detached").
 		Where("series_id = ?", id).Order("series_day DESC").Limit(100).Scan(&out.Occurrences).Error
 	if err != nil {
@@ -517,8 +581,9 @@ func (s *Series) publishDue(ctx context.Context, id uint64, now time.Time) error
 		if a.Status != model.Draft || model.DayOf(a.StartsAt, s.settings.Zone) > last {
 			continue
 		}
-		_, err := s.activities.publish(ctx, a, now, func(tx *gorm.DB) error {
-			return audit(tx, now, 0, c.CreatedBy, "publish_occurrence", "activity", a.ID, "ok", map[string]any{"series": id})
+		author := &model.Actor{MemberID: c.CreatedBy}
+		_, err := s.activities.publish(ctx, author, a, now, func(tx *gorm.DB) error {
+			return auditBy(tx, now, author, "publish_occurrence", "activity", a.ID, "ok", map[string]any{"series": id})
 		})
 		var refusal *model.Error
 		if err != nil && !errors.As(err, &refusal) {

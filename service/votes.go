@@ -254,7 +254,7 @@ func (s *Votes) Annul(ctx context.Context, actor *model.Actor, activityID, voteI
 		if err != nil {
 			return nil, err
 		}
-		if v.ActivityID != activityID || !actor.Conducts(all.of(v.PartnerID).line) {
+		if v.ActivityID != activityID || !actor.Conducts(all.keeperOf(v.PartnerID)) {
 			return nil, model.ErrVoteNotFound
 		}
 		if v.AnnulledAt != nil {
