@@ -268,6 +268,30 @@ func TestATextThatDoesNotPassDoesNotPublishItself(t *testing.T) {
 				t.Fatalf("%s is %s", o.Day, o.Status)
 			}
 		}
+		// A clean text for the later ones does not let the earlier ones loose.
+		later := m.occurrence("2026-03-14").ActivityID
+		want(t, m.phone(m.secretary).put(m.path(later, "/following"), m.again(later, "content", "学习")), 200, "ok")
+		want(t, m.repeat(body{"rule": "FREQ=DAILY", "publish_ahead_days": 3}), 409, "text_risky")
+		earlier := m.occurrence("2026-03-11").ActivityID
+		want(t, m.phone(m.secretary).put(m.path(earlier, "/following"), m.again(earlier, "content", "学习")), 200, "ok")
+		want(t, m.repeat(body{"rule": "FREQ=DAILY", "publish_ahead_days": 3}), 200, "ok")
+	})
+}
+
+func TestAnOccurrenceIsStillThereToBePublishedOnItsOwnDay(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m, _ := s.aSeries(1, "FREQ=WEEKLY;BYDAY=FR", "shift", "none")
+		s.Clock.Set(m.of(m.occurrence("2026-03-20").ActivityID).StartsAt.Add(-2 * time.Hour))
+		if err := s.Series.Extend(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.SignIn(m.secretary)
+		s.touch(m.secretary)
+		today := m.occurrence("2026-03-20")
+		if today.Status != model.Draft {
+			t.Fatalf("on its day it is %s", today.Status)
+		}
+		want(t, m.phone(m.secretary).post(m.path(today.ActivityID, "/publication"), nil), 200, "ok")
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -134,12 +135,12 @@ func (s *Series) Repeat(ctx context.Context, actor *model.Actor, activityID uint
 	if err != nil {
 		return nil, err
 	}
-	planned, err := s.plannedBy(s.db.WithContext(ctx), before)
+	words, err := s.wordsOf(s.db.WithContext(ctx), before, now)
 	if err != nil {
 		return nil, err
 	}
 	if in.PublishAheadDays > 0 {
-		if err := s.activities.checkText(ctx, actor, planned); err != nil {
+		if err := checkText(ctx, s.activities.platform, actor, words); err != nil {
 			return nil, err
 		}
 	}
@@ -155,11 +156,11 @@ func (s *Series) Repeat(ctx context.Context, actor *model.Actor, activityID uint
 		if err != nil {
 			return 0, err
 		}
-		current, err := s.plannedBy(tx, a)
+		current, err := s.wordsOf(tx, a, now)
 		if err != nil {
 			return 0, err
 		}
-		if text(current) != text(planned) {
+		if current != words {
 			return 0, model.ErrChangedMeantime
 		}
 		c.Rule, c.Shift, c.Until, c.PublishAheadDays, c.EndedAt = in.Rule, in.Shift, in.Until, in.PublishAheadDays, nil
@@ -252,6 +253,30 @@ func (s *Series) plannedBy(tx *gorm.DB, a *model.Activity) (*model.Activity, err
 	}
 	planned := new(model.Activity)
 	return planned, in.apply(planned)
+}
+
+// wordsOf is what the series of an activity can publish by itself: its plan, and
+// the drafts that were made by an earlier one.
+func (s *Series) wordsOf(tx *gorm.DB, a *model.Activity, now time.Time) (string, error) {
+	planned, err := s.plannedBy(tx, a)
+	if err != nil {
+		return "", err
+	}
+	if a.SeriesID == nil {
+		return text(planned), nil
+	}
+	c, err := find[model.ActivitySeries](tx, *a.SeriesID, model.ErrSeriesNone)
+	if err != nil {
+		return "", err
+	}
+	drafts, err := s.drafts(tx, c, now)
+	words := []string{text(planned)}
+	for i := range drafts {
+		if said := text(&drafts[i]); drafts[i].Status == model.Draft && !slices.Contains(words, said) {
+			words = append(words, said)
+		}
+	}
+	return strings.Join(words, "\n"), err
 }
 
 // seriesOf is the series of an activity, held, or a new one that begins with it.
@@ -498,7 +523,8 @@ func (s *Series) Extend(ctx context.Context) error {
 }
 
 // extend makes what is missing of one series, which is held, and moves or drops
-// the drafts that its rule no longer has where they are.
+// the drafts that its rule no longer has where they are. Today's are left as they
+// are: a secretary publishes one in the morning, or does not.
 func (s *Series) extend(tx *gorm.DB, c *model.ActivitySeries, now time.Time) error {
 	days, err := occasions(tx, recurrence{rule: c.Rule, shift: c.Shift, span: c.Span}, model.DayOf(now, s.settings.Zone), seriesAhead)
 	if err != nil {
@@ -538,7 +564,7 @@ func (s *Series) extend(tx *gorm.DB, c *model.ActivitySeries, now time.Time) err
 		}
 	}
 	for _, draft := range made {
-		if draft == nil {
+		if draft == nil || model.DayOf(draft.StartsAt, s.settings.Zone) == model.DayOf(now, s.settings.Zone) {
 			continue
 		}
 		if err := s.drop(tx, draft); err != nil {
