@@ -61,11 +61,7 @@ func checkUrgent(ctx context.Context, platform Platform, actor *model.Actor, tex
 	return nil
 }
 
-// audit writes a sensitive act in the act's own transaction.
-func audit(tx *gorm.DB, now time.Time, accountID, memberID uint64, action, table string, id uint64, result string, details any) error {
-	return auditBy(tx, now, &model.Actor{AccountID: accountID, MemberID: memberID}, action, table, id, result, details)
-}
-
+// auditBy writes a sensitive act in the act's own transaction.
 func auditBy(tx *gorm.DB, now time.Time, actor *model.Actor, action, table string, id uint64, result string, details any) error {
 	text := ""
 	if details != nil {
