@@ -31,10 +31,12 @@ secrets: bin/gitleaks
 
 bench: ## 基准测试：与这台机器的下限、常见写法、PocketBase、gin-vue-admin 比较（约六分钟；ARGS=-growth 测规模变大以后）
 	@scripts/go.sh
+	@mkdir -p bin
 	@CGO_ENABLED=0 scripts/stores.sh --durable go run ./scripts/bench -json bin/bench.json $(ARGS)
 
 profile: ## 签到期间处理器时间花在哪里
 	@scripts/go.sh
+	@mkdir -p bin
 	@CGO_ENABLED=0 scripts/stores.sh --durable go run ./scripts/bench -only floor,session,checkin -rate 0 -profile bin/checkin.pprof $(ARGS)
 	@go tool pprof -top -cum -nodecount=60 bin/checkin.pprof
 
