@@ -858,6 +858,7 @@ func TestNobodyIsWokenAndNobodyGetsTooManyADay(t *testing.T) {
 		}
 		// A cancellation is told all the same, though not in the night.
 		b.Clock.Set(trial.Start.Add(9 * time.Hour))
+		b.secretary.User.Touch() // opens the mini-program to call it off
 		if _, err := b.Activities.Cancel(t.Context(), b.Actor(b.secretary), last.ID, service.CancelInput{Reason: "停电"}); err != nil {
 			t.Fatal(err)
 		}

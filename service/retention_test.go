@@ -75,7 +75,7 @@ func TestWhatHasServedItsTimeGoesAndTheRestStays(t *testing.T) {
 			}
 		}
 		view, err := w.Households.Show(t.Context(), &model.Actor{MemberID: l.p.ID}, pairing.ID)
-		if err != nil || view.Household != (service.Household{}) || len(view.Visits) != 1 || view.Visits[0].Note != "" || view.Visits[0].Minutes != 30 {
+		if err != nil || view.Household != (service.Household{Name: "已清除"}) || len(view.Visits) != 1 || view.Visits[0].Note != "" || view.Visits[0].Minutes != 30 {
 			t.Errorf("the household: %+v, %v", view, err)
 		}
 	}, still)
