@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -761,4 +762,23 @@ func homesOf(db *gorm.DB, actor *model.Actor) *gorm.DB {
 		}
 	}
 	return db.Model(&model.Organisation{}).Select("id").Where("id IN ? OR parent_id IN ? AND kind = ?", homes, homes, model.PartyGroup)
+}
+
+// homesOfEach begins a query with homes, which has what homesOf says of each of the
+// actors, by their place n; it is empty where none of them runs meetings.
+func homesOfEach(actors []*model.Actor) (with string, args []any) {
+	var posts []string
+	for n, actor := range actors {
+		for _, p := range actor.Posts {
+			if p.Kind.Conducts() {
+				posts = append(posts, "SELECT ? AS n, ? AS member_id, ? AS organisation_id")
+				args = append(args, n, actor.MemberID, p.OrganisationID)
+			}
+		}
+	}
+	if len(posts) == 0 {
+		return "", nil
+	}
+	return "WITH posts AS (" + strings.Join(posts, " UNION ALL ") + `), homes AS (SELECT n, member_id, organisation_id FROM posts
+		UNION SELECT p.n, p.member_id, o.id FROM posts p JOIN organisations o ON o.parent_id = p.organisation_id AND o.kind = ?) `, append(args, model.PartyGroup)
 }

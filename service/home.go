@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -295,51 +294,31 @@ func (s *Home) fillYears(db *gorm.DB, members []uint64, of homeScreens, now time
 	return nil
 }
 
-// fillWork fills in what waits for those of the actors who run meetings: those of
-// their own, invitations, and what is asked of them at any meeting.
+// fillWork fills in what waits for those of the actors who run meetings.
 func (s *Home) fillWork(db *gorm.DB, actors []*model.Actor, screens []*HomeScreen, now time.Time) error {
-	const columns = "a.id, a.title, a.starts_at, a.ends_at, a.status"
-	var posts []string
-	var args, asked []any
-	for n, actor := range actors {
-		conducts := false
-		for _, p := range actor.Posts {
-			if p.Kind.Conducts() {
-				conducts = true
-				posts = append(posts, "SELECT ? AS n, ? AS organisation_id")
-				args = append(args, n, p.OrganisationID)
-			}
-		}
-		if conducts {
-			asked = append(asked, waiting(db, actor, leaveRequests).Select("? AS n, "+columns, n), waiting(db, actor, lateRecords).Select("? AS n, "+columns, n))
-		}
-	}
-	if len(posts) == 0 {
+	homes, args := homesOfEach(actors)
+	if homes == "" {
 		return nil
 	}
-	// As homesOf has it of one actor.
-	homes := "WITH posts AS (" + strings.Join(posts, " UNION ALL ") + `), homes AS (SELECT n, organisation_id FROM posts
-		UNION SELECT p.n, o.id FROM posts p JOIN organisations o ON o.parent_id = p.organisation_id AND o.kind = ?) `
-	args = append(args, model.PartyGroup)
-	open := []model.ActivityStatus{model.Draft, model.Published}
-	var work, invited, requests []struct {
+	var work, more []struct {
 		N int
 		HomeWork
 	}
-	err := db.Raw(homes+"SELECT h.n, "+columns+` FROM homes h JOIN activities a ON a.organisation_id = h.organisation_id
-		WHERE a.status IN ? AND a.starts_at < ? AND a.starts_at > ? ORDER BY a.starts_at, a.id`,
-		append(slices.Clone(args), open, now.Add(24*time.Hour), now.AddDate(0, 0, -30))...).Find(&work).Error
+	const columns = "h.n, a.id, a.title, a.starts_at, a.ends_at, a.status"
+	open := []model.ActivityStatus{model.Draft, model.Published}
+	meetings := homes + "SELECT " + columns + ` FROM homes h JOIN activities a ON a.organisation_id = h.organisation_id
+		WHERE a.status IN ? AND a.starts_at < ? AND a.starts_at > ? ORDER BY a.starts_at, a.id`
+	err := db.Raw(meetings, append(slices.Clone(args), open, now.Add(24*time.Hour), now.AddDate(0, 0, -30))...).Find(&work).Error
 	if err == nil {
-		err = db.Raw(homes+"SELECT DISTINCT h.n, "+columns+`, 'answer' AS todo
+		err = db.Raw(homes+"SELECT DISTINCT "+columns+`, 'answer' AS todo, 0 AS waiting
 			FROM homes h JOIN joint_branches j ON j.branch_id = h.organisation_id AND j.state = ? JOIN activities a ON a.id = j.activity_id
-			WHERE a.status IN ? AND a.starts_at > ? ORDER BY a.starts_at, a.id`, append(args, model.Invited, open, now)...).Find(&invited).Error
-	}
-	if err == nil {
-		err = db.Raw("SELECT n, "+columns+", 'decide' AS todo, COUNT(*) AS waiting FROM (?"+strings.Repeat(" UNION ALL ?", len(asked)-1)+
-			") a GROUP BY n, "+columns+" ORDER BY a.starts_at, a.id", asked...).Find(&requests).Error
+			WHERE a.status IN ? AND a.starts_at > ?
+			UNION ALL SELECT n, id, title, starts_at, ends_at, status, 'decide', COUNT(*)
+			FROM (`+waiting(columns, leaveRequests)+" UNION ALL "+waiting(columns, lateRecords)+`) q
+			GROUP BY n, id, title, starts_at, ends_at, status ORDER BY starts_at, id`, append(args, model.Invited, open, now)...).Find(&more).Error
 	}
 	if err != nil {
-		return fmt.Errorf("work of %d posts: %w", len(posts), err)
+		return fmt.Errorf("work of %d members: %w", len(actors), err)
 	}
 	for _, w := range work {
 		switch {
@@ -354,15 +333,14 @@ func (s *Home) fillWork(db *gorm.DB, actors []*model.Actor, screens []*HomeScree
 			out.Work = append(out.Work, w.HomeWork)
 		}
 	}
-	shown := map[int]int{}
-	for _, w := range invited {
-		if shown[w.N]++; shown[w.N] <= homeWork {
-			screens[w.N].Work = append(screens[w.N].Work, w.HomeWork)
-		}
-	}
-	for _, w := range requests {
+	answers := map[int]int{}
+	for _, w := range more {
 		out := screens[w.N]
-		if at := slices.IndexFunc(out.Work, func(own HomeWork) bool { return own.ID == w.ID }); at >= 0 {
+		if w.Todo == "answer" {
+			if answers[w.N]++; answers[w.N] <= homeWork {
+				out.Work = append(out.Work, w.HomeWork)
+			}
+		} else if at := slices.IndexFunc(out.Work, func(own HomeWork) bool { return own.ID == w.ID }); at >= 0 {
 			out.Work[at].Waiting = w.Waiting
 		} else {
 			out.Work = append(out.Work, w.HomeWork)

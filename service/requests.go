@@ -223,21 +223,22 @@ func holdFor(tx *gorm.DB, actor *model.Actor, r *model.Request, supervised bool)
 	return lock[model.Activity](tx, r.ActivityID, model.ErrActivityNotFound)
 }
 
-// waiting is a query for the requests q of one kind, about activities a, that
-// holdFor leaves to the actor by a post in the branch, the own ones left out.
-func waiting(db *gorm.DB, actor *model.Actor, table string) *gorm.DB {
-	homes := homesOf(db, actor)
-	meetings := db.Raw("? UNION ?", db.Model(&model.Activity{}).Select("id").Where("organisation_id IN (?)", homes),
-		db.Model(&model.JointBranch{}).Select("activity_id").Where("branch_id IN (?) AND state = ?", homes, model.JointAccepted))
-	rows := db.Table("(?) mine", meetings).Joins("JOIN activities a ON a.id = mine.id").
-		Joins("JOIN "+table+" q ON q.activity_id = a.id AND q.state = ? AND q.member_id <> ?", model.Asked, actor.MemberID).
-		Joins("JOIN roster_entries r ON r.activity_id = a.id AND r.member_id = q.member_id").
-		Joins("LEFT JOIN joint_branches j ON j.activity_id = a.id AND j.branch_id = r.branch_id AND j.state = ?", model.JointAccepted).
-		Where("COALESCE(j.branch_id, a.organisation_id) IN (?) AND a.status IN ?", homes, []model.ActivityStatus{model.Published, model.Closed})
+// waiting is a query for columns of the requests q of a table, about activities a,
+// that holdFor leaves to those with homes h, see homesOfEach, and that are not their
+// own: of people at the meetings of a home, and of the home's people at others'.
+func waiting(columns, table string) string {
+	own := "q.member_id = h.member_id"
 	if table == lateRecords {
-		rows = rows.Where("q.asked_by <> ?", actor.MemberID)
+		own = "h.member_id IN (q.member_id, q.asked_by)"
 	}
-	return rows
+	part := func(meetings, side string) string {
+		return "SELECT " + columns + " FROM homes h " + meetings + " JOIN " + table + ` q ON q.activity_id = a.id AND q.state = 'asked'
+			JOIN roster_entries r ON r.activity_id = a.id AND r.member_id = q.member_id
+			LEFT JOIN joint_branches j ON j.activity_id = a.id AND j.branch_id = r.branch_id AND j.state = 'accepted'
+			WHERE a.status IN ('published', 'closed') AND NOT ` + own + " AND " + side
+	}
+	return part("JOIN activities a ON a.organisation_id = h.organisation_id", "j.branch_id IS NULL") + " UNION ALL " +
+		part("JOIN joint_branches p ON p.branch_id = h.organisation_id AND p.state = 'accepted' JOIN activities a ON a.id = p.activity_id", "j.branch_id = h.organisation_id")
 }
 
 // The tables of what is asked for.
@@ -471,7 +472,9 @@ func (s *Requests) OfActivity(ctx context.Context, actor *model.Actor, activityI
 	for _, e := range entries {
 		lines[e.MemberID] = all.of(e.BranchID).line
 	}
-	page, err := s.list(db, func(table string) *gorm.DB { return db.Table(table+" q").Where("q.activity_id = ?", activityID) })
+	page, err := s.list(db, func(table string) *gorm.DB {
+		return db.Table(table).Where("activity_id = ?", activityID).Order("CASE WHEN state = 'asked' THEN 0 ELSE 1 END, id DESC").Limit(mostRequests)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -490,17 +493,20 @@ func (s *Requests) OfActivity(ctx context.Context, actor *model.Actor, activityI
 // organisations whose meetings they run and of the own people at joint ones.
 func (s *Requests) Waiting(ctx context.Context, actor *model.Actor) (*RequestPage, error) {
 	db := s.db.WithContext(ctx)
-	return s.list(db, func(table string) *gorm.DB { return waiting(db, actor, table) })
+	homes, args := homesOfEach([]*model.Actor{actor})
+	if homes == "" {
+		return &RequestPage{Items: []RequestView{}}, nil
+	}
+	return s.list(db, func(table string) *gorm.DB {
+		return db.Raw(homes+waiting("q.*", table)+" ORDER BY id DESC LIMIT ?", append(slices.Clone(args), mostRequests)...)
+	})
 }
 
-// list reads both kinds from a query for the requests q of a table.
-func (s *Requests) list(db *gorm.DB, which func(table string) *gorm.DB) (*RequestPage, error) {
+// list reads both kinds by a query for the rows of a table.
+func (s *Requests) list(db *gorm.DB, rows func(table string) *gorm.DB) (*RequestPage, error) {
 	var leaves []model.LeaveRequest
 	var records []model.LateRecord
-	of := func(table string) *gorm.DB {
-		return which(table).Select("q.*").Order("CASE WHEN q.state = 'asked' THEN 0 ELSE 1 END, q.id DESC").Limit(mostRequests)
-	}
-	if err := errors.Join(of(leaveRequests).Scan(&leaves).Error, of(lateRecords).Scan(&records).Error); err != nil {
+	if err := errors.Join(rows(leaveRequests).Scan(&leaves).Error, rows(lateRecords).Scan(&records).Error); err != nil {
 		return nil, fmt.Errorf("list requests: %w", err)
 	}
 	items, err := s.views(db, leaves, records)
