@@ -60,7 +60,7 @@ func (a *Actor) HearsComplaints(line Line) bool {
 // DeafTo are the branches of whose complaints the actor is not told, because they
 // work there.
 func (a *Actor) DeafTo() []uint64 {
-	at := a.Offices(conducts...)
+	at := a.Conducting()
 	if a.BranchID != 0 && len(a.Offices(GroupLeader)) > 0 {
 		at = append(at, a.BranchID) // a group's leader is of its branch
 	}

@@ -113,9 +113,6 @@ var (
 	oversees = append([]PostKind{Administrator, Supervisor, CommunityLiaison}, conducts...)
 )
 
-// Conducts says whether the post runs the meetings of its organisation.
-func (k PostKind) Conducts() bool { return slices.Contains(conducts, k) }
-
 // holds says whether the actor has one of the posts in one of the organisations.
 func (a *Actor) holds(kinds []PostKind, line Line) bool {
 	if a.operator && len(line) > 0 && slices.Contains(kinds, Administrator) {
@@ -174,6 +171,9 @@ func (a *Actor) Offices(kinds ...PostKind) []uint64 {
 	}
 	return ids
 }
+
+// Conducting are the organisations whose meetings the actor runs by a post in them.
+func (a *Actor) Conducting() []uint64 { return a.Offices(conducts...) }
 
 // Oversees says whether the actor may look at what the organisation at the
 // start of the line does: by a post in it or in any of its superiors.

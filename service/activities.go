@@ -755,12 +755,7 @@ func conductedOrganisations(db *gorm.DB, actor *model.Actor) *gorm.DB {
 // runs by a post in them, the party groups of a branch included. It is
 // Actor.Conducts as far as that is the actor's own work.
 func homesOf(db *gorm.DB, actor *model.Actor) *gorm.DB {
-	homes := []uint64{0}
-	for _, p := range actor.Posts {
-		if p.Kind.Conducts() {
-			homes = append(homes, p.OrganisationID)
-		}
-	}
+	homes := append(actor.Conducting(), 0)
 	return db.Model(&model.Organisation{}).Select("id").Where("id IN ? OR parent_id IN ? AND kind = ?", homes, homes, model.PartyGroup)
 }
 
@@ -769,11 +764,9 @@ func homesOf(db *gorm.DB, actor *model.Actor) *gorm.DB {
 func homesOfEach(actors []*model.Actor) (with string, args []any) {
 	var posts []string
 	for n, actor := range actors {
-		for _, p := range actor.Posts {
-			if p.Kind.Conducts() {
-				posts = append(posts, "SELECT ? AS n, ? AS member_id, ? AS organisation_id")
-				args = append(args, n, actor.MemberID, p.OrganisationID)
-			}
+		for _, id := range actor.Conducting() {
+			posts = append(posts, "SELECT ? AS n, ? AS member_id, ? AS organisation_id")
+			args = append(args, n, actor.MemberID, id)
 		}
 	}
 	if len(posts) == 0 {
