@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -45,6 +46,9 @@ func OpenDatabase(dsn string) (*gorm.DB, error) {
 		Logger:  logger.Discard,
 	})
 	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	if err := refuseAfterCollision(db); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	conns, err := db.DB()
@@ -120,12 +124,14 @@ func (c sessionConnector) Connect(ctx context.Context) (driver.Conn, error) {
 
 // inTx runs f in one transaction and returns what f returned. Within f touch
 // nothing but tx: what the world must hear waits for the commit. A deadlock or
-// a lock that took too long is tried three times more.
+// a lock that took too long is tried three times more; whatever f still asks
+// for after one is refused.
 func inTx[T any](ctx context.Context, db *gorm.DB, f func(tx *gorm.DB) (T, error)) (out T, err error) {
 	for try := 0; ; try++ {
-		err = db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		collision := new(error)
+		err = db.WithContext(context.WithValue(ctx, collisionKey{}, collision)).Transaction(func(tx *gorm.DB) error {
 			out, err = f(tx)
-			return err
+			return cmp.Or(*collision, err)
 		})
 		if err == nil {
 			faultPoint("after_commit")
@@ -141,6 +147,37 @@ func inTx[T any](ctx context.Context, db *gorm.DB, f func(tx *gorm.DB) (T, error
 func collided(err error) bool {
 	var e *mysql.MySQLError
 	return errors.As(err, &e) && (e.Number == 1213 || e.Number == 1205)
+}
+
+// collisionKey finds in a context where its transaction keeps the collision
+// that ended it.
+type collisionKey struct{}
+
+// refuseAfterCollision makes every statement fail that follows a collision in
+// its transaction. After a deadlock the server has rolled the transaction back
+// already: what follows would be carried out for itself, and stay.
+func refuseAfterCollision(db *gorm.DB) error {
+	guarded := func(run func(*gorm.DB)) func(*gorm.DB) {
+		return func(tx *gorm.DB) {
+			collision, inside := tx.Statement.Context.Value(collisionKey{}).(*error)
+			if inside && *collision != nil {
+				_ = tx.AddError(*collision)
+				return
+			}
+			run(tx)
+			if inside && collided(tx.Error) {
+				*collision = tx.Error
+			}
+		}
+	}
+	c := db.Callback()
+	return errors.Join(
+		c.Create().Replace("gorm:create", guarded(c.Create().Get("gorm:create"))),
+		c.Query().Replace("gorm:query", guarded(c.Query().Get("gorm:query"))),
+		c.Update().Replace("gorm:update", guarded(c.Update().Get("gorm:update"))),
+		c.Delete().Replace("gorm:delete", guarded(c.Delete().Get("gorm:delete"))),
+		c.Row().Replace("gorm:row", guarded(c.Row().Get("gorm:row"))),
+		c.Raw().Replace("gorm:raw", guarded(c.Raw().Get("gorm:raw"))))
 }
 
 // find loads one row by id, or refuses with missing.

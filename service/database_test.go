@@ -3,6 +3,8 @@ package service_test
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -176,6 +178,70 @@ func TestATransactionSeesWhatOthersHaveCommittedMeanwhile(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// The server rolls back all of a transaction that it ends for a deadlock, and
+// would carry out for itself what still comes.
+func TestWhatFollowsADeadlockIsNotCarriedOut(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		run   func(context.Context, *gorm.DB, func(*gorm.DB) error) error
+		stray int64 // rows made after the deadlock
+		fails bool
+	}{
+		{"in one transaction, tried again", service.InTx, 0, false},
+		{"control: without inTx", func(ctx context.Context, db *gorm.DB, f func(*gorm.DB) error) error {
+			return db.WithContext(ctx).Transaction(f)
+		}, 1, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := trial.New(t, trial.MySQL)
+			first, second := w.Branch("第一党支部"), w.Branch("第二党支部")
+			rename := func(tx *gorm.DB, o model.Organisation) error {
+				return tx.Model(&model.Organisation{}).Where("id = ?", o.ID).Update("name", o.Name+"甲").Error
+			}
+			add := func(tx *gorm.DB, name string) error {
+				return tx.Create(&model.Organisation{Kind: model.Branch, UnitKind: model.Organ, Name: name, CreatedAt: w.Clock.Now()}).Error
+			}
+			other := w.DB.WithContext(t.Context()).Begin()
+			for i := range 20 { // the one that did more goes on
+				if err := add(other, fmt.Sprint("新党支部", i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := rename(other, second); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			tries := 0
+			err := c.run(t.Context(), w.DB, func(tx *gorm.DB) error {
+				tries++
+				if err := rename(tx, first); err != nil {
+					return err
+				}
+				if tries == 1 {
+					go func() { ended <- errors.Join(rename(other, first), other.Rollback().Error) }()
+				}
+				return errors.Join(rename(tx, second), add(tx, fmt.Sprint("第", tries, "次")))
+			})
+			if (err != nil) != c.fails {
+				t.Errorf("got %v", err)
+			}
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+			var stray, made int64
+			if err := errors.Join(w.DB.Model(&model.Organisation{}).Where("name = ?", "第1次").Count(&stray).Error,
+				w.DB.Model(&model.Organisation{}).Where("name = ?", "第2次").Count(&made).Error); err != nil {
+				t.Fatal(err)
+			}
+			if stray != c.stray || c.fails != (made == 0) {
+				t.Errorf("%d rows of the try that collided and %d of the next, after %d tries", stray, made, tries)
+			}
+		})
 	}
 }
 

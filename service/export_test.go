@@ -1,6 +1,10 @@
 package service
 
-import "context"
+import (
+	"context"
+
+	"gorm.io/gorm"
+)
 
 // Deafen makes this replica believe that it has just heard of every change of
 // a session, and that there was none.
@@ -20,4 +24,10 @@ func PersonalTables() (names []string) {
 		names = append(names, name)
 	}
 	return names
+}
+
+// InTx is inTx for what returns nothing.
+func InTx(ctx context.Context, db *gorm.DB, f func(tx *gorm.DB) error) error {
+	_, err := inTx(ctx, db, func(tx *gorm.DB) (struct{}, error) { return struct{}{}, f(tx) })
+	return err
 }

@@ -280,9 +280,10 @@ func (s *OwnData) erase(tx *gorm.DB, memberID, branchID uint64, now time.Time) (
 		return nil, err
 	}
 	who := map[string]any{"member": memberID, "accounts": accounts}
-	for table, h := range personalTables {
+	// In one order for all, so that two who are erased at once do not wait for each other.
+	for _, table := range slices.Sorted(maps.Keys(personalTables)) {
 		var err error
-		switch {
+		switch h := personalTables[table]; {
 		case h.drop:
 			err = tx.Exec("DELETE FROM "+table+" WHERE "+h.of, who).Error
 		case h.blank != nil:
