@@ -147,8 +147,9 @@ func TestR12_TenThousandGeneratedRequestsAreAnsweredAsDocumented(t *testing.T) {
 			failing = append(failing, o.OperationID)
 		}
 	}
+	t.Logf("these never succeeded: %v", failing)
 	if len(failing) > len(d.operations)/5 {
-		t.Errorf("these never succeeded, so that their good requests are none: %v", failing)
+		t.Errorf("%d of %d operations never succeeded, so that their good requests are none", len(failing), len(d.operations))
 	}
 }
 
@@ -186,11 +187,21 @@ type crowd struct {
 	secretary *model.Actor
 	admin     *model.Actor
 	ids       map[string][]uint64 // by the parameter that they are for
-	signedUp  map[uint64]*phone   // who made the sign-up
+	makers    map[thing]*phone    // who may do most with it
 	members   []uint64
 	spares    []*trial.Person // who may lose post, branch and phone
 	cursors   []string
+	missing   []*described // what has not succeeded yet in this world
 }
+
+// thing is what an id means where the parameter says.
+type thing struct {
+	parameter string
+	id        uint64
+}
+
+// published activities stand at the beginning of the ids.
+const published = 3
 
 // Where in the ids of organisations they begin that were made for this test.
 const (
@@ -207,7 +218,7 @@ func newCrowd(t *testing.T, d *document, seen *sightings) *crowd {
 	t.Helper()
 	w := trial.New(t, trial.SQLite)
 	c := &crowd{stage: &stage{World: w, t: t}, t: t, doc: d, seen: seen, handler: handler(t, w, w.Services, stopped),
-		roles: map[string][]*phone{}, owner: map[*phone]*trial.Person{}, cursors: []string{"", "MA"}, ids: map[string][]uint64{}, signedUp: map[uint64]*phone{}}
+		missing: slices.Clone(d.operations), roles: map[string][]*phone{}, owner: map[*phone]*trial.Person{}, cursors: []string{"", "MA"}, ids: map[string][]uint64{}, makers: map[thing]*phone{}}
 	branch, other, district := c.Branch("第一党支部"), c.Branch("第二党支部"), c.District()
 	group := c.Group(branch, "第一党小组")
 	community := c.Organisation(&district, model.Community, "幸福社区")
@@ -242,7 +253,7 @@ func newCrowd(t *testing.T, d *document, seen *sightings) *crowd {
 	}
 	for i, start := range []time.Duration{-10 * time.Minute, 20 * time.Minute, 20 * time.Minute, time.Hour} {
 		a := c.draftOf(branch, start)
-		if i < 3 {
+		if i < published {
 			if _, err := c.Activities.Publish(t.Context(), c.secretary, a); err != nil {
 				t.Fatal(err)
 			}
@@ -265,7 +276,7 @@ func (c *crowd) draftOf(branch model.Organisation, start time.Duration) uint64 {
 	c.t.Helper()
 	at := c.Clock.Now().Add(start)
 	a, err := c.Activities.Draft(c.t.Context(), c.secretary, service.DraftInput{OrganisationID: branch.ID, Nonce: nonce(),
-		ActivityInput: service.ActivityInput{Kind: model.ThemePartyDay, Title: "七月主题党日", StartsAt: at, EndsAt: at.Add(24 * time.Hour), OpenEarlyMinutes: new(60)}})
+		ActivityInput: service.ActivityInput{Kind: model.ThemePartyDay, Title: "七月主题党日", StartsAt: at, EndsAt: at.Add(24 * time.Hour), OpenEarlyMinutes: new(60), CheckOut: true}})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -385,16 +396,14 @@ func (c *crowd) learn(r *request, w *httptest.ResponseRecorder) {
 	if w.Code != 200 || r.foreign {
 		return
 	}
+	c.missing = slices.DeleteFunc(c.missing, func(o *described) bool { return o == r.op })
 	var answer map[string]any
 	_ = json.Unmarshal(w.Body.Bytes(), &answer)
 	if next, ok := answer["next"].(string); ok {
 		c.cursors = append(c.cursors, next)
 	}
-	if id, ok := answer["id"].(float64); ok && (r.op.OperationID == "signUpForSlot" || r.op.OperationID == "joinWaitingList") {
-		c.signedUp[uint64(id)] = r.phone
-	}
 	if r.op.method == "POST" {
-		c.note(r.op.path[strings.LastIndexByte(r.op.path, '/')+1:], answer)
+		c.note(r, r.op.path[strings.LastIndexByte(r.op.path, '/')+1:], answer)
 	}
 	if slices.Contains([]string{"signOut", "endSessions", "bindMember"}, r.op.OperationID) {
 		if p := c.owner[r.phone]; p != nil {
@@ -407,11 +416,11 @@ func (c *crowd) learn(r *request, w *httptest.ResponseRecorder) {
 
 // note keeps the ids of what was made, each for the parameter that goes by
 // what it is called: "service-days" and "slots" for service_day_id and slot_id.
-func (c *crowd) note(what string, v any) {
+func (c *crowd) note(r *request, what string, v any) {
 	switch v := v.(type) {
 	case []any:
 		for _, e := range v {
-			c.note(what, e)
+			c.note(r, what, e)
 		}
 	case map[string]any:
 		if id, ok := v["id"].(float64); ok {
@@ -422,11 +431,12 @@ func (c *crowd) note(what string, v any) {
 			for parameter := range c.doc.parameters {
 				if one == parameter || strings.HasSuffix(one, "_"+parameter) {
 					c.ids[parameter] = append(c.ids[parameter], uint64(id))
+					c.makers[thing{parameter, uint64(id)}] = r.phone
 				}
 			}
 		}
 		for name, e := range v {
-			c.note(name, e)
+			c.note(r, name, e)
 		}
 	}
 }
@@ -444,7 +454,9 @@ const (
 func (c *crowd) request(rt *rapid.T) *request {
 	c.turns++ // one operation and one person after the other, so that none is left out and nobody is too fast
 	r := &request{op: c.doc.operations[c.turns%len(c.doc.operations)], header: http.Header{}}
-	if ends := strings.HasPrefix(r.op.OperationID, "cancel") || r.op.OperationID == "closeActivity"; ends && rapid.IntRange(0, 3).Draw(rt, "rarely") > 0 {
+	if len(c.missing) > 0 && rapid.IntRange(0, 3).Draw(rt, "again") == 0 {
+		r.op = rapid.SampledFrom(c.missing).Draw(rt, "missing")
+	} else if ends := strings.HasPrefix(r.op.OperationID, "cancel") || r.op.OperationID == "closeActivity"; ends && rapid.IntRange(0, 3).Draw(rt, "rarely") > 0 {
 		r.op = c.doc.operations[rapid.IntRange(0, len(c.doc.operations)-1).Draw(rt, "instead")] // else all comes to an end too soon
 	}
 	r.role = rapid.SampledFrom([]string{"nobody", "unbound", "member", "member", "secretary", "secretary", "secretary", "administrator", "administrator"}).Draw(rt, "role")
@@ -492,11 +504,8 @@ func (c *crowd) address(rt *rapid.T, r *request, wrong bool) {
 		if i == odd {
 			text = fmt.Sprint(c.strange(rt))
 		}
-		if p.Name == "sign_up_id" && r.phone.token != "" && rapid.Bool().Draw(rt, "own") {
-			if id, err := strconv.ParseUint(text, 10, 64); err == nil && c.signedUp[id] != nil {
-				r.role, r.phone = "whoever signed up", c.signedUp[id]
-				r.header.Set("Authorization", "Bearer "+r.phone.token)
-			}
+		if id, err := strconv.ParseUint(text, 10, 64); err == nil && r.phone.token != "" && rapid.Bool().Draw(rt, "own") {
+			c.by(r, c.makers[thing{p.Name, id}])
 		}
 		if p.In == "path" {
 			path = strings.Replace(path, "{"+p.Name+"}", escape(text), 1)
@@ -516,6 +525,14 @@ func (c *crowd) address(rt *rapid.T, r *request, wrong bool) {
 	}
 }
 
+// by lets the one ask who made what is asked for, if anybody did.
+func (c *crowd) by(r *request, maker *phone) {
+	if maker != nil {
+		r.role, r.phone = "whoever made it", maker
+		r.header.Set("Authorization", "Bearer "+maker.token)
+	}
+}
+
 // omits says whether a parameter is left out that may be. Most meetings are of
 // one branch alone, so asking for a branch's part mostly finds none.
 func (c *crowd) omits(rt *rapid.T, name string) bool {
@@ -527,7 +544,7 @@ func (c *crowd) omits(rt *rapid.T, name string) bool {
 }
 
 // either names fields of which a good request has exactly one.
-var either = map[string][]string{"checkIn": {"code", "digits"}, "recordAttendance": {"member_id", "member_code"}, "bindMember": {"phone_code", "invitation"}}
+var either = map[string][]string{"checkIn": {"code", "digits"}, "checkOut": {"code", "digits"}, "annulCheckIn": {"attendance_id", "check_in_nonce", "member_id"}, "recordAttendance": {"member_id", "member_code"}, "bindMember": {"phone_code", "invitation"}}
 
 // fill writes the body.
 func (c *crowd) fill(rt *rapid.T, r *request, wrong int) {
@@ -544,19 +561,20 @@ func (c *crowd) fill(rt *rapid.T, r *request, wrong int) {
 	}
 	r.header.Set("Content-Type", "application/json")
 	value := c.object(rt, r.op.OperationID, content["application/json"].Schema.Value)
+	if strings.HasSuffix(r.op.OperationID, "Service") && len(c.ids["sign_up_id"]) > 0 { // a check-in there is of one who has a seat
+		c.by(r, c.makers[thing{"sign_up_id", rapid.SampledFrom(c.ids["sign_up_id"]).Draw(rt, "seat")}])
+	}
 	if fields := either[r.op.OperationID]; fields != nil {
-		drop := rapid.SampledFrom(fields).Draw(rt, "drop")
-		delete(value, drop)
 		for _, f := range fields {
-			if f != drop {
-				value[f] = c.value(rt, r.op.OperationID, f, content["application/json"].Schema.Value.Properties[f].Value)
-			}
+			delete(value, f)
 		}
+		one := rapid.SampledFrom(fields).Draw(rt, "one of them")
+		value[one] = c.value(rt, r.op.OperationID, one, content["application/json"].Schema.Value.Properties[one].Value)
 		if value["digits"] != nil {
 			a := rapid.SampledFrom(c.ids["activity_id"]).Draw(rt, "activity")
 			value["activity_id"] = a
 			value["digits"] = c.screen(a).Digits
-		} else if r.op.OperationID == "checkIn" {
+		} else if value["code"] != nil {
 			delete(value, "activity_id")
 		}
 	}
@@ -630,6 +648,9 @@ func (c *crowd) fillForm(rt *rapid.T, r *request, wrong int) {
 	if r.op.OperationID == "importOrganisations" {
 		file = "名称,类别,上级组织,单位性质\n" + rapid.SampledFrom([]string{"第三党支部,党支部,机关工委,机关\n", "第一党支部,党支部,机关工委,\n", "机关工委,机关工委,区党工委,机关\n",
 			"甲,乙,丙,丁\n", "甲,党支部,甲,\n", "", "第二党小组,党小组,第二党支部,\n"}).Draw(rt, "organisation")
+	}
+	if r.op.OperationID == "importServiceHours" {
+		file = "姓名,日期,分钟,服务内容\n" + rapid.SampledFrom([]string{"闲人0,2026-03-01,60,清扫楼道\n", "闲人1,2026-02-01,90,义诊\n", "无此人,2026-02-01,90,义诊\n", "闲人2,昨天,x,\n", ""}).Draw(rt, "hours")
 	}
 	if r.op.OperationID == "attachPhoto" {
 		file = string(pictureOf(c.t, rapid.IntRange(0, 3).Draw(rt, "picture")))
@@ -727,7 +748,7 @@ func (c *crowd) known(rt *rapid.T, op, name string) any {
 		switch {
 		case op == "updateOrganisation" && name == "organisation_id" && len(organisations) > madeLater:
 			return draw(organisations[madeLater:])
-		case op == "draftActivity", op == "importRoster", name == "branch_id":
+		case op == "draftActivity", op == "importRoster", op == "importServiceHours", name == "branch_id":
 			return draw(organisations[branches:group])
 		case name == "group_id":
 			return draw([]uint64{0, organisations[group]})
@@ -737,6 +758,14 @@ func (c *crowd) known(rt *rapid.T, op, name string) any {
 		return draw(organisations)
 	case "host_id", "recorder_id":
 		return draw(c.members)
+	case "activity_id":
+		return draw(c.ids[name][:rapid.SampledFrom([]int{published, published, len(c.ids[name])}).Draw(rt, "those")])
+	case "month":
+		return rapid.SampledFrom([]string{"2026-03", "2026-02", "2025-12"}).Draw(rt, name)
+	case "name":
+		if op == "inviteBranch" {
+			return "第二党支部"
+		}
 	case "yes", "no", "abstain":
 		return rapid.IntRange(0, 1).Draw(rt, name)
 	case "written", "seats":
@@ -755,7 +784,7 @@ func (c *crowd) known(rt *rapid.T, op, name string) any {
 			return c.Clock.Now().Add(24*time.Hour + time.Duration(rapid.IntRange(0, 60).Draw(rt, name))*time.Minute)
 		}
 		return c.Clock.Now().Add(time.Duration(rapid.IntRange(-20, 120).Draw(rt, name)) * time.Minute)
-	case "arrived_at":
+	case "arrived_at", "came_at", "voted_at":
 		return c.Clock.Now().Add(-time.Duration(rapid.IntRange(0, 30).Draw(rt, name)) * time.Minute)
 	case "ends_at":
 		if strings.HasSuffix(op, "ServiceDay") {
