@@ -56,7 +56,6 @@ const (
 func Signals(a *Activity, step time.Duration, all []SignalFacts) []Signal {
 	signals := []Signal{}
 	add := func(kind SignalKind, who []SignalMember, format string) {
-		who = onePerMember(who)
 		signals = append(signals, Signal{Kind: kind, Members: who, Message: fmt.Sprintf(format, len(who), namesIn(who))})
 	}
 	var order []string
@@ -88,10 +87,11 @@ func Signals(a *Activity, step time.Duration, all []SignalFacts) []Signal {
 		}
 	}
 	for _, device := range order {
-		if who := byDevice[device]; len(onePerMember(who)) > 1 {
+		if who := onePerMember(byDevice[device]); len(who) > 1 {
 			add(SameDevice, who, "%d 人用同一部手机签到（%s），也可能是互相帮忙，供参考")
 		}
 	}
+	late, old, outside, odd = onePerMember(late), onePerMember(old), onePerMember(outside), onePerMember(odd)
 	if len(late) >= burstLeast && 3*len(late) >= len(scanned) {
 		add(ClosingBurst, late, "签到截止前两分钟有 %d 人集中签到（%s），供参考")
 	}

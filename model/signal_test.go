@@ -61,6 +61,12 @@ func TestB11_WhatStandsOutAndWhatDoesNot(t *testing.T) {
 			map[SignalKind]int{OldCode: 1}},
 		{"five of nine at the last moment of three days", append(many(9, func(int, *SignalFacts) {}), append(many(9, func(int, *SignalFacts) {}), many(5, func(_ int, f *SignalFacts) { f.At = last })...)...),
 			map[SignalKind]int{ClosingBurst: 5}},
+		{"one person's two late scans are one of four", append(many(4, func(_ int, f *SignalFacts) { f.At = last }), scan(0, func(f *SignalFacts) { f.At = last })), nil},
+		{"nor do they make a third of sixteen", append(many(16, func(i int, f *SignalFacts) {
+			if i < 5 {
+				f.At = last
+			}
+		}), scan(0, func(f *SignalFacts) { f.At = last })), nil},
 		{"outside", []SignalFacts{scan(1, func(f *SignalFacts) { f.Location = LocationOutside }), scan(2, func(f *SignalFacts) { f.Location = LocationWithin })}, map[SignalKind]int{OutsideRadius: 1}},
 		{"a phone whose clock cannot be right", []SignalFacts{scan(1, func(f *SignalFacts) { f.Doubts = "future" }), scan(2, nil)}, map[SignalKind]int{OddClock: 1}},
 	} {
