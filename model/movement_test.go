@@ -115,6 +115,7 @@ func TestWhereOneStandsIsSaidBeforeLeaving(t *testing.T) {
 		want    string
 	}{
 		{"short", 0, nil, 40, false, "您已在场 40 分钟，还差 50 分钟才计学时，请在 15:30 以后再签退"},
+		{"what was before going out counts", 0, moves(out(30), in(60)), 70, true, "您已在场 40 分钟，还差 50 分钟才计学时，请在 16:00 以后再签退"},
 		{"enough and early", 0, nil, 95, false, "您已在场 95 分钟，够计学时；活动 16:00 结束，现在离开会记为早退"},
 		{"enough", 0, nil, 112, false, "您已在场 112 分钟，够计学时；离开时请扫码签退"},
 		{"never enough", 40, nil, 60, false, "您已在场 20 分钟，待到结束也不到 90 分钟，请向书记说明情况"},

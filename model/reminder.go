@@ -602,10 +602,7 @@ func (r *Reminder) After(outcome string, now time.Time, dice float64) Step {
 // Backoff is the pause after the nth busy answer: full jitter over 5 s, 10 s,
 // 20 s … up to 15 minutes.
 func Backoff(n int, dice float64) time.Duration {
-	most := mostPause
-	if n < 10 {
-		most = min(mostPause, firstPause<<(n-1))
-	}
+	most := min(mostPause, firstPause<<(min(n, 10)-1))
 	return time.Duration(dice * float64(most))
 }
 

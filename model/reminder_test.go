@@ -22,18 +22,21 @@ func TestWhatAnActivityCallsForAndWhen(t *testing.T) {
 		now, start time.Time
 		want       []string
 	}{
-		{"two days ahead", clock(14, 0), clock(48+15, 0), []string{"day_before 11 15:00", "hour_before 12 14:00", "not_arrived 12 15:10"}},
-		{"one day ahead, the first is the announcement", clock(14, 0), clock(24+10, 0), []string{"day_before 10 14:00", "hour_before 11 09:00", "not_arrived 11 10:10"}},
-		{"two hours ahead", clock(14, 0), clock(16, 0), []string{"hour_before 10 15:00", "not_arrived 10 16:10"}},
-		{"half an hour ahead", clock(14, 0), clock(14, 30), []string{"hour_before 10 14:00", "not_arrived 10 14:40"}},
-		{"early in the morning the last one comes the evening before", clock(14, 0), clock(24+6, 30), []string{"day_before 10 14:00", "hour_before 10 21:30", "not_arrived 11 07:00"}},
-		{"in the quiet hours it waits for their end", clock(14, 0), clock(24+7, 30), []string{"day_before 10 14:00", "hour_before 11 07:00", "not_arrived 11 07:40"}},
+		{"two days ahead", clock(14, 0), clock(48+15, 0), []string{"day_before 11 15:00-12 13:00", "hour_before 12 14:00-12 15:00", "not_arrived 12 15:10-12 16:00"}},
+		{"one day ahead, the first is the announcement", clock(14, 0), clock(24+10, 0), []string{"day_before 10 14:00-11 08:00", "hour_before 11 09:00-11 10:00", "not_arrived 11 10:10-11 11:00"}},
+		{"three hours ahead there is still an announcement", clock(14, 0), clock(17, 0), []string{"day_before 10 14:00-10 15:00", "hour_before 10 16:00-10 17:00", "not_arrived 10 17:10-10 18:00"}},
+		{"a minute less and the one of the last hour is it", clock(14, 1), clock(17, 0), []string{"hour_before 10 16:00-10 17:00", "not_arrived 10 17:10-10 18:00"}},
+		{"two hours ahead", clock(14, 0), clock(16, 0), []string{"hour_before 10 15:00-10 16:00", "not_arrived 10 16:10-10 17:00"}},
+		{"half an hour ahead", clock(14, 0), clock(14, 30), []string{"hour_before 10 14:00-10 14:30", "not_arrived 10 14:40-10 15:30"}},
+		{"early in the morning the last one comes the evening before", clock(14, 0), clock(24+6, 30), []string{"day_before 10 14:00-11 04:30", "hour_before 10 21:30-11 06:30", "not_arrived 11 07:00-11 07:30"}},
+		{"in the quiet hours it waits for their end", clock(14, 0), clock(24+7, 30), []string{"day_before 10 14:00-11 05:30", "hour_before 11 07:00-11 07:30", "not_arrived 11 07:40-11 08:30"}},
 		{"begun already", clock(14, 0), clock(13, 0), nil},
+		{"begun at this moment", clock(14, 0), clock(14, 0), nil},
 	} {
 		a := &Activity{StartsAt: c.start, EndsAt: c.start.Add(2 * time.Hour), ClosesAt: c.start.Add(2 * time.Hour)}
 		var got []string
 		for _, r := range rules.Reminders(a, c.now) {
-			got = append(got, string(r.Kind)+r.DueAt.In(shanghai).Format(" 2 15:04"))
+			got = append(got, string(r.Kind)+r.DueAt.In(shanghai).Format(" 2 15:04")+r.NotAfter.In(shanghai).Format("-2 15:04"))
 			if r.State != Queued || !r.NextAt.Equal(r.DueAt) || !r.DueAt.Before(r.NotAfter) || r.Purpose != ActivityReminder {
 				t.Errorf("%s: %+v", c.name, r)
 			}

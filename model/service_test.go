@@ -256,6 +256,9 @@ func TestSlotsOfADayAreOnThatDayAndTheDayEmbracesThem(t *testing.T) {
 	if err := d.Embrace([]ServiceSlot{slot(14, 16), slot(9, 11), slot(15, 18)}, shanghai); err != nil || !d.StartsAt.Equal(clock(9, 0)) || !d.EndsAt.Equal(clock(18, 0)) {
 		t.Errorf("from %s to %s, %v", d.StartsAt, d.EndsAt, err)
 	}
+	if err := d.Embrace([]ServiceSlot{slot(10, 17), slot(11, 12)}, shanghai); err != nil || !d.StartsAt.Equal(clock(10, 0)) || !d.EndsAt.Equal(clock(17, 0)) {
+		t.Errorf("made shorter, from %s to %s, %v", d.StartsAt, d.EndsAt, err)
+	}
 	for name, slots := range map[string][]ServiceSlot{"ends before it starts": {slot(16, 14)}, "no time at all": {slot(14, 14)}, "over midnight": {slot(23, 25)},
 		"two days": {slot(14, 16), slot(24+14, 24+16)}} {
 		if err := d.Embrace(slots, shanghai); !errors.Is(err, ErrSlotTimes) {
@@ -280,12 +283,13 @@ func TestAnObjectionIsHeardForFifteenDays(t *testing.T) {
 }
 
 func TestQuartersAndTheirDays(t *testing.T) {
-	for q, want := range map[Quarter]Span{"2026Q1": {"2026-01-01", "2026-04-01"}, "2026Q4": {"2026-10-01", "2027-01-01"}} {
+	for q, want := range map[Quarter]Span{"2026Q1": {"2026-01-01", "2026-04-01"}, "2026Q4": {"2026-10-01", "2027-01-01"},
+		"2000Q1": {"2000-01-01", "2000-04-01"}, "2100Q4": {"2100-10-01", "2101-01-01"}} {
 		if got, ok := q.Span(); !ok || got != want {
 			t.Errorf("%s is %v, %v", q, got, ok)
 		}
 	}
-	for _, q := range []Quarter{"", "2026", "2026Q0", "2026Q5", "2026Q11", "26Q1", "abcdQ1", "Q1", "2026q1", "1999Q1"} {
+	for _, q := range []Quarter{"", "2026", "2026Q0", "2026Q5", "2026Q11", "26Q1", "abcdQ1", "Q1", "2026q1", "1999Q4", "2101Q1"} {
 		if _, ok := q.Span(); ok {
 			t.Errorf("%q passes for a quarter", q)
 		}
