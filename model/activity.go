@@ -154,15 +154,15 @@ func (a *Activity) CheckInDay(at time.Time, zone *time.Location) Day {
 // CheckInDays are the days of which somebody expected has a record when the
 // activity is closed at now.
 func (a *Activity) CheckInDays(now time.Time, zone *time.Location) []Day {
-	last := a.CheckInDay(now, zone)
-	days := []Day{}
-	for at := a.StartsAt; ; at = at.In(zone).AddDate(0, 0, 1) {
-		day := a.CheckInDay(at, zone)
-		days = append(days, day)
-		if day >= last {
-			return days
-		}
+	if !a.Daily {
+		return []Day{""}
 	}
+	var days []Day
+	last := a.CheckInDay(now, zone)
+	for at := a.StartsAt.In(zone); DayOf(at, zone) <= last; at = at.AddDate(0, 0, 1) {
+		days = append(days, DayOf(at, zone))
+	}
+	return days
 }
 
 // lastDay is the day of the activity's last moment.

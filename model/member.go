@@ -154,7 +154,7 @@ func (a *Actor) KeepsRoster(line Line) bool {
 func (a *Actor) Appoints(kind PostKind, line Line) bool {
 	switch kind {
 	case Administrator:
-		return a.operator && len(line) > 0 || len(line) > 1 && a.Administers(line[1:])
+		return len(line) > 0 && (a.operator || a.Administers(line[1:]))
 	case CommitteeMember, GroupLeader:
 		return a.KeepsRoster(line)
 	}

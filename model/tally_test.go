@@ -78,6 +78,38 @@ func TestAMeetingInNumbers(t *testing.T) {
 	}
 }
 
+func TestTheRowThatHoldsIsTheFirstPresenceOrTheLastAbsence(t *testing.T) {
+	row := func(day int, status AttendanceStatus) *Attendance {
+		at := at1400.AddDate(0, 0, day)
+		return &Attendance{Day: DayOf(at, time.UTC), Status: status, At: at}
+	}
+	for _, c := range []struct {
+		name string
+		rows []*Attendance
+		want int
+	}{
+		{"alone", []*Attendance{row(1, Absent)}, 0},
+		{"the first presence", []*Attendance{row(1, Present), row(2, Present)}, 0},
+		{"the first presence, whichever is read first", []*Attendance{row(2, Present), row(1, Present)}, 1},
+		{"two at one time", []*Attendance{row(1, Present), row(1, Present)}, 0},
+		{"a presence after an absence", []*Attendance{row(1, Absent), row(2, Present)}, 1},
+		{"a presence before an absence", []*Attendance{row(2, Absent), row(1, Present)}, 1},
+		{"an absence after a presence", []*Attendance{row(1, Present), row(2, Absent)}, 0},
+		{"an absence before a presence", []*Attendance{row(2, Present), row(1, Absent)}, 0},
+		{"the last of those not there", []*Attendance{row(1, SickLeave), row(2, Absent)}, 1},
+		{"the last of those not there, whichever is read first", []*Attendance{row(2, Absent), row(1, SickLeave)}, 0},
+		{"two of one day not there", []*Attendance{row(1, Absent), row(1, SickLeave)}, 0},
+	} {
+		var s Standing
+		for _, r := range c.rows {
+			s.Take(r)
+		}
+		if s.Recorded != c.rows[c.want] {
+			t.Errorf("%s: %+v", c.name, s.Recorded)
+		}
+	}
+}
+
 // More than half of the voting members who should attend (支部工作条例 art 11).
 func TestMoreThanHalfIsMoreThanHalf(t *testing.T) {
 	for expected, needed := range map[int]int{1: 1, 2: 2, 3: 2, 4: 3, 30: 16, 31: 16} {
