@@ -182,11 +182,8 @@ func orElse(text, otherwise string) string {
 // keep drops what the type does not take; line breaks and tabs become blanks.
 func keep(text string, takes func(rune) bool) string {
 	text = strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t' || r == '\r':
+		if r == '\n' || r == '\t' || r == '\r' {
 			r = ' '
-		case r == utf8.RuneError:
-			return -1
 		}
 		if takes(r) {
 			return r

@@ -13,10 +13,13 @@ func TestValuesAreCutToWhatTheirTypeTakes(t *testing.T) {
 		{"thing1", "一二三四五六七八九十一二三四五六七八九十", "一二三四五六七八九十一二三四五六七八九十"},
 		{"thing1", "一二三四五六七八九十一二三四五六七八九十一", "一二三四五六七八九十一二三四五六七八九…"},
 		{"thing1", "abcdefghijklmnopqrstuvwxyz", "abcdefghijklmnopqrs~"},
-		{"thing1", "第一行\n第二行\t完", "第一行 第二行 完"},
+		{"thing1", "第一行\n第二行\t完\r!", "第一行 第二行 完 !"},
+		{"thing1", "《章程》，三楼（东）~", "《章程》，三楼（东）~"},
+		{"thing1", "\u4e00\U00020000\U00010100\ufffd\xff", "\u4e00"}, // a rare character, a mark of punctuation that is one of another script, and no characters
 		{"thing1", "😀", "详见小程序"},
 		{"thing1", " a\u202eb\u0000 ", "ab"},
 		{"character_string9", "A-1 二楼 B", "A-1B"},
+		{"character_string9", "!A~", "!A~"},
 		{"character_string9", "二楼", "-"},
 		{"phrase2", "活动取消了不办", "活动取消了"},
 		{"phrase2", "123", "有变更"},
@@ -45,7 +48,12 @@ func TestACatalogueThatCouldNotBeSentIsRefused(t *testing.T) {
 	if err != nil || c.PurposeOf("T1") != ActivityReminder || c.PurposeOf("T2") != "" {
 		t.Fatalf("got %+v, %v", c, err)
 	}
+	five := `{"activity_reminder": {"id": "T1", "keywords": {"thing1": "title", "time2": "starts_at", "thing3": "place", "thing4": "note", "thing5": "title"}}}`
+	if _, err := ReadCatalogue([]byte(five)); err != nil {
+		t.Errorf("five keywords: %v", err)
+	}
 	for name, text := range map[string]string{
+		"six keywords":                strings.Replace(five, `"title"}`, `"title", "thing6": "title"}`, 1),
 		"no JSON":                     `{`,
 		"an unknown field":            `{"activity_reminder": {"id": "T1", "page": "x", "keywords": {"thing1": "title"}}}`,
 		"an unknown purpose":          strings.Replace(good, "activity_reminder", "birthday", 1),

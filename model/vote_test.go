@@ -2,6 +2,7 @@ package model
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -59,11 +60,11 @@ func TestAnElectionNeedsFourFifthsAndElectsByMoreThanHalfOfThosePresent(t *testi
 		{"one fewer is not", 20, 15, 1, []int{15, 0}, false, false, nil, nil, 1, "不足五分之四，选举无效"},
 		{"four fifths of eleven is nine", 11, 9, 1, []int{9}, true, true, []uint64{1}, nil, 0, "当选"},
 		{"and not eight", 11, 8, 1, []int{8}, false, false, nil, nil, 1, "选举无效"},
-		{"half of those present is too few", 10, 10, 2, []int{8, 5, 4}, true, false, []uint64{1}, nil, 1, "还有 1 个名额没有选出，应当另行选举"},
-		{"more than the seats over half: those with the most", 10, 10, 2, []int{6, 9, 7}, true, true, []uint64{2, 3}, nil, 0, "丁二 9 票、丁三 7 票"},
-		{"a tie at the edge", 10, 10, 2, []int{9, 6, 6}, true, false, []uint64{1}, []uint64{2, 3}, 1, "丁二 6 票、丁三 6 票，票数相等，应当就他们再次投票"},
+		{"half of those present is too few", 10, 10, 2, []int{8, 5, 4}, true, false, []uint64{1}, nil, 1, "选举有效；丁一 8 票，超过到会人数的半数，当选；还有 1 个名额没有选出，应当另行选举"},
+		{"more than the seats over half: those with the most", 10, 10, 2, []int{6, 9, 7}, true, true, []uint64{2, 3}, nil, 0, "选举有效；丁二 9 票、丁三 7 票，超过到会人数的半数，当选"},
+		{"a tie at the edge", 10, 10, 2, []int{9, 6, 6}, true, false, []uint64{1}, []uint64{2, 3}, 1, "选举有效；丁一 9 票，超过到会人数的半数，当选；丁二 6 票、丁三 6 票，票数相等，应当就他们再次投票"},
 		{"a tie above the edge", 10, 10, 2, []int{8, 8, 6}, true, true, []uint64{1, 2}, nil, 0, "当选"},
-		{"a tie of all", 10, 10, 1, []int{6, 6, 6}, true, false, nil, []uint64{1, 2, 3}, 1, "再次投票"},
+		{"a tie of all", 10, 10, 1, []int{6, 6, 6}, true, false, nil, []uint64{1, 2, 3}, 1, "选举有效；丁一 6 票、丁二 6 票、丁三 6 票，票数相等，应当就他们再次投票"},
 		{"a tie of four for two seats after one", 10, 10, 3, []int{9, 6, 6, 6, 6}, true, false, []uint64{1}, []uint64{2, 3, 4, 5}, 2, "再次投票"},
 		{"a tie below half is none", 10, 10, 2, []int{9, 5, 5}, true, false, []uint64{1}, nil, 1, "另行选举"},
 		{"nobody has the vote", 0, 0, 1, []int{0}, false, false, nil, nil, 1, "选举无效"},
@@ -78,7 +79,7 @@ func TestAnElectionNeedsFourFifthsAndElectsByMoreThanHalfOfThosePresent(t *testi
 			if d.Valid != c.valid || d.Passed != c.passed || !slices.Equal(d.Elected, c.elected) || !slices.Equal(d.Tied, c.tied) || d.Open != c.open {
 				t.Errorf("got %+v", d)
 			}
-			if got := v.Sentence(candidates, names); !strings.Contains(got, c.sentence) {
+			if got := v.Sentence(candidates, names); !strings.HasSuffix(got, c.sentence) {
 				t.Errorf("got %s", got)
 			}
 		})
@@ -100,13 +101,15 @@ func TestCountsThatDoNotAddUpAreRefused(t *testing.T) {
 		{"somebody did not vote", Vote{Kind: Resolution, Expected: 9, Present: 5, Ballots: Ballots{3, 1, 0}}, nil, nil},
 		{"an open vote on an admission", Vote{Kind: Admission, Expected: 9, Present: 5, Ballots: Ballots{Yes: 5}}, nil, ErrVoteSecret},
 		{"an open vote on a full member", Vote{Kind: FullMembership, Expected: 9, Present: 5, Ballots: Ballots{Yes: 5}}, nil, ErrVoteSecret},
-		{"more written opinions than absent", Vote{Kind: Admission, Secret: true, Expected: 9, Present: 5, Written: 5, Ballots: Ballots{Yes: 9}}, nil, ErrVoteWritten},
+		{"more written opinions than absent", Vote{Kind: Admission, Secret: true, Expected: 9, Present: 5, Written: 5, Ballots: Ballots{Yes: 9}}, nil, ErrVoteWritten.With("absent", 4)},
+		{"as many written opinions as absent, and ballots", Vote{Kind: Admission, Secret: true, Expected: 9, Present: 5, Written: 4, Ballots: Ballots{Yes: 9}}, nil, nil},
 		{"ballots and written opinions", Vote{Kind: Admission, Secret: true, Expected: 9, Present: 5, Written: 2, Ballots: Ballots{Yes: 8}}, nil, ErrVoteNumbers},
 		{"a resolution in writing", Vote{Kind: Resolution, Expected: 9, Present: 5, Written: 1, Ballots: Ballots{Yes: 5}}, nil, BadField("written", "")},
 		{"a resolution with candidates", Vote{Kind: Resolution, Expected: 9, Present: 5}, two(Ballots{}, Ballots{}), BadField("candidates", "")},
 		{"an election by hands", Vote{Kind: Election, Expected: 9, Present: 9, Seats: 1}, two(Ballots{Yes: 9}, Ballots{}), ErrVoteSecret},
 		{"a candidate with more than everybody", Vote{Kind: Election, Secret: true, Expected: 9, Present: 9, Seats: 1}, two(Ballots{8, 1, 1}, Ballots{}), ErrVoteNumbers},
-		{"more marks than seats", Vote{Kind: Election, Secret: true, Expected: 9, Present: 9, Seats: 1}, two(Ballots{Yes: 6}, Ballots{Yes: 4}), ErrVoteSeats},
+		{"a candidate of whom everybody said something", Vote{Kind: Election, Secret: true, Expected: 9, Present: 9, Seats: 1}, two(Ballots{5, 3, 1}, Ballots{}), nil},
+		{"more marks than seats", Vote{Kind: Election, Secret: true, Expected: 9, Present: 9, Seats: 1}, two(Ballots{Yes: 6}, Ballots{Yes: 4}), ErrVoteSeats.With("yes", 10).With("most", 9)},
 		{"as many marks as seats", Vote{Kind: Election, Secret: true, Expected: 9, Present: 9, Seats: 1}, two(Ballots{Yes: 6}, Ballots{Yes: 3}), nil},
 		{"more seats than candidates", Vote{Kind: Election, Secret: true, Expected: 9, Present: 9, Seats: 3}, two(Ballots{}, Ballots{}), BadField("candidates", "")},
 		{"no seats", Vote{Kind: Election, Secret: true, Expected: 9, Present: 9}, two(Ballots{}, Ballots{}), BadField("seats", "")},
@@ -116,6 +119,10 @@ func TestCountsThatDoNotAddUpAreRefused(t *testing.T) {
 			err := c.vote.Check(c.candidates)
 			if c.want == nil && err != nil || c.want != nil && !errors.Is(err, c.want) {
 				t.Errorf("got %v, want %v", err, c.want)
+			}
+			var refused *Error
+			if errors.As(err, &refused) && c.want.Details != nil && !maps.Equal(refused.Details, c.want.Details) {
+				t.Errorf("says %v, want %v", refused.Details, c.want.Details)
 			}
 		})
 	}
