@@ -78,8 +78,9 @@ func (s Shift) Place(d Day, special func(Day) bool) Day {
 	case step == 0:
 		return ""
 	}
-	for n := 1; n <= LongestShift; n++ {
-		if to := d.Add(n * step); to.Weekend() == d.Weekend() && !special(to) {
+	to := d
+	for range LongestShift {
+		if to = to.Add(step); to.Weekend() == d.Weekend() && !special(to) {
 			return to
 		}
 	}
