@@ -86,3 +86,83 @@ func TestAnActIsAllowedByStatus(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestWhatIsCalledOffMayTakePlaceAfterAllUntilItsEnd(t *testing.T) {
+	for _, c := range []struct {
+		status ActivityStatus
+		before time.Duration // the end
+		want   error
+	}{
+		{Cancelled, time.Millisecond, nil},
+		{Cancelled, 0, ErrActivityOver},
+		{Published, time.Hour, ErrWrongStatus},
+		{Closed, 0, ErrWrongStatus},
+	} {
+		a := meeting()
+		a.Status = c.status
+		if err := a.RestorableAt(a.EndsAt.Add(-c.before)); !errors.Is(err, c.want) {
+			t.Errorf("%s, %v before the end: %v, want %v", c.status, c.before, err, c.want)
+		}
+	}
+}
+
+func TestAChangeKeepsOrBreaksWhatPeopleCameFor(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Activity)
+		keeps  bool
+	}{
+		"nothing":       {func(*Activity) {}, true},
+		"the title":     {func(a *Activity) { a.Title = "another" }, true},
+		"the end":       {func(a *Activity) { a.EndsAt = a.EndsAt.Add(time.Hour) }, true},
+		"the same time": {func(a *Activity) { a.StartsAt, a.LateAt = a.StartsAt.In(shanghai), a.LateAt.In(shanghai) }, true},
+		"the start":     {func(a *Activity) { a.StartsAt = a.StartsAt.Add(1) }, false},
+		"the audience":  {func(a *Activity) { a.Audience = "another" }, false},
+		"the late line": {func(a *Activity) { a.LateAt = a.LateAt.Add(1) }, false},
+		"credit hours":  {func(a *Activity) { a.CreditHours++ }, false},
+		"daily":         {func(a *Activity) { a.Daily = true }, false},
+		"checking out":  {func(a *Activity) { a.CheckOut = true }, false},
+		"the stay":      {func(a *Activity) { a.StayMinutes++ }, false},
+		"coming back":   {func(a *Activity) { a.ReEntry = true }, false},
+	} {
+		a, after := meeting(), meeting()
+		if c.change(&after); a.KeepsPromises(&after) != c.keeps {
+			t.Errorf("changing %s keeps what people came for: %v", name, !c.keeps)
+		}
+	}
+}
+
+func TestAMeetingGoesOnRecordFromItsStartOnAndAfterItsClosing(t *testing.T) {
+	for _, c := range []struct {
+		status ActivityStatus
+		now    time.Time
+		want   error
+	}{
+		{Published, at1400.Add(-time.Millisecond), ErrMeetingNotBegun},
+		{Published, at1400, nil},
+		{Closed, at1400.AddDate(0, 1, 0), nil},
+		{Draft, at1400, ErrWrongStatus},
+		{Cancelled, at1400, ErrActivityCancelled},
+	} {
+		a := meeting()
+		a.Status = c.status
+		if err := a.Record(c.now); !errors.Is(err, c.want) {
+			t.Errorf("%s at %v: %v, want %v", c.status, c.now, err, c.want)
+		}
+	}
+}
+
+func TestTwoVersionsOfMinutesSayTheSameOrNot(t *testing.T) {
+	same := Minutes{Version: 1, HostID: 1, RecorderID: 2, Agenda: "a", Content: "b", Decisions: "c"}
+	for name, change := range map[string]func(*Minutes){
+		"host": func(m *Minutes) { m.HostID = 3 }, "recorder": func(m *Minutes) { m.RecorderID = 3 }, "agenda": func(m *Minutes) { m.Agenda = "" },
+		"content": func(m *Minutes) { m.Content = "" }, "decisions": func(m *Minutes) { m.Decisions = "" },
+	} {
+		other := same
+		if other.Version = 2; !same.Says(&other) {
+			t.Error("the number of the version is something said")
+		}
+		if change(&other); same.Says(&other) {
+			t.Errorf("with another %s they say the same", name)
+		}
+	}
+}

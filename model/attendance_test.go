@@ -149,3 +149,60 @@ func TestAPhoneIsWithinOrOutsideAndNoMoreIsKept(t *testing.T) {
 		}
 	}
 }
+
+func TestWhichRowsAnArrivalIsAbout(t *testing.T) {
+	asked := Once{"nonce-1", "f"}
+	row := func(voided uint64, day Day, once Once) *Attendance {
+		return &Attendance{Status: Present, Voided: voided, Day: day, Once: once}
+	}
+	for _, c := range []struct {
+		name               string
+		rows               []*Attendance
+		nonce              string
+		recorded, annulled int // which of the rows; -1: none
+	}{
+		{"none", nil, "nonce-1", -1, -1},
+		{"of the day", []*Attendance{row(0, "2026-03-10", Once{})}, "nonce-1", 0, -1},
+		{"of another day", []*Attendance{row(0, "2026-03-11", Once{})}, "nonce-1", -1, -1},
+		{"of another day, by the same nonce", []*Attendance{row(0, "2026-03-11", asked)}, "nonce-1", 0, -1},
+		{"of the day, and then by the same nonce", []*Attendance{row(0, "2026-03-10", Once{}), row(0, "2026-03-11", asked)}, "nonce-1", 1, -1},
+		{"by the same nonce, and then of the day", []*Attendance{row(0, "2026-03-11", asked), row(0, "2026-03-10", Once{})}, "nonce-1", 0, -1},
+		{"annulled", []*Attendance{row(9, "2026-03-10", asked)}, "nonce-1", -1, 0},
+		{"annulled, by another nonce", []*Attendance{row(9, "2026-03-10", asked)}, "nonce-2", -1, -1},
+		{"no nonce is not the same nonce", []*Attendance{row(9, "2026-03-10", Once{})}, "", -1, -1},
+	} {
+		var v Arrival
+		for _, r := range c.rows {
+			v.Take(r, c.nonce, "2026-03-10")
+		}
+		at := func(i int) *Attendance {
+			if i < 0 {
+				return nil
+			}
+			return c.rows[i]
+		}
+		if v.Recorded != at(c.recorded) || v.Annulled != at(c.annulled) {
+			t.Errorf("%s: %+v, %+v", c.name, v.Recorded, v.Annulled)
+		}
+	}
+}
+
+func TestARetryOfWhatWasAnnulledDoesNotBringItBack(t *testing.T) {
+	v := Arrival{Activity: meeting(), Entry: &RosterEntry{}, Annulled: &Attendance{Voided: 9, Status: Present, Once: Once{"nonce-1", "f"}}}
+	for fingerprint, want := range map[string]error{"f": ErrAnnulled, "g": ErrKeyReused} {
+		if replay, err := v.Admit(Once{"nonce-1", fingerprint}, at1400); replay || !errors.Is(err, want) {
+			t.Errorf("%v, %v; want %v", replay, err, want)
+		}
+	}
+}
+
+func TestWhatIsLeaveAndWhatCanBeTakenBack(t *testing.T) {
+	for status := range AttendanceStatusNames {
+		if want := status != Present && status != Absent; status.Excuses() != want {
+			t.Errorf("%s excuses: %v", status, !want)
+		}
+		if err := (&Attendance{Status: status}).Annullable(); (err == nil) != (status == Present) {
+			t.Errorf("%s: %v", status, err)
+		}
+	}
+}

@@ -54,7 +54,7 @@ type Complaint struct {
 // as administrator. Whoever works in the branch itself, or leads a group of it,
 // is not, whatever other post they hold: a complaint may be about them.
 func (a *Actor) HearsComplaints(line Line) bool {
-	return len(line) > 1 && !slices.Contains(a.DeafTo(), line[0].ID) && a.holds([]PostKind{Supervisor, Administrator}, line[1:])
+	return len(line) > 0 && !slices.Contains(a.DeafTo(), line[0].ID) && a.holds([]PostKind{Supervisor, Administrator}, line[1:])
 }
 
 // DeafTo are the branches of whose complaints the actor is not told, because they

@@ -184,3 +184,53 @@ func TestLeadersOwe56CreditHoursAndMembers32(t *testing.T) {
 		t.Errorf("got %v and %v", CreditHoursDue(true), CreditHoursDue(false))
 	}
 }
+
+func TestWhoIsToldOfComplaintsFromABranch(t *testing.T) {
+	d := newDistrict()
+	supervisor := Post{OrganisationID: d.id("agencies"), Kind: Supervisor}
+	for _, c := range []struct {
+		who   string
+		actor Actor
+		want  bool
+	}{
+		{"a supervisor above", Actor{Posts: []Post{supervisor}}, true},
+		{"an administrator above", Actor{Posts: []Post{{OrganisationID: d.id("root"), Kind: Administrator}}}, true},
+		{"the operator", *Operator(), true},
+		{"a supervisor who is a member of the branch", Actor{BranchID: d.id("branch"), Posts: []Post{supervisor}}, true},
+		{"a supervisor elsewhere", Actor{Posts: []Post{{OrganisationID: d.id("town"), Kind: Supervisor}}}, false},
+		{"a supervisor of the branch itself", Actor{Posts: []Post{{OrganisationID: d.id("branch"), Kind: Supervisor}}}, false},
+		{"the secretary above", Actor{Posts: []Post{{OrganisationID: d.id("general"), Kind: Secretary}}}, false},
+		{"its secretary, who supervises as well", Actor{BranchID: d.id("branch"), Posts: []Post{supervisor, {OrganisationID: d.id("branch"), Kind: Secretary}}}, false},
+		{"a leader of its group, who supervises as well", Actor{BranchID: d.id("branch"), Posts: []Post{supervisor, {OrganisationID: d.id("group"), Kind: GroupLeader}}}, false},
+		{"a leader of another branch's group, who supervises as well", Actor{BranchID: d.id("branch2"), Posts: []Post{supervisor, {OrganisationID: 99, Kind: GroupLeader}}}, true},
+	} {
+		if got := c.actor.HearsComplaints(d.line("branch")); got != c.want {
+			t.Errorf("%s: %v", c.who, got)
+		}
+		if c.actor.HearsComplaints(nil) {
+			t.Errorf("%s is told of an organisation that does not exist", c.who)
+		}
+	}
+}
+
+func TestWhoRunsTheServiceDaysOfACommunity(t *testing.T) {
+	d := newDistrict()
+	for _, c := range []struct {
+		post Post
+		in   string
+		want bool
+	}{
+		{Post{OrganisationID: d.id("community"), Kind: CommunityLiaison}, "community", true},
+		{Post{OrganisationID: d.id("community"), Kind: Secretary}, "community", true},
+		{Post{OrganisationID: d.id("town"), Kind: Administrator}, "community", true},
+		{Post{OrganisationID: d.id("town"), Kind: Secretary}, "community", false},
+		{Post{OrganisationID: d.id("community"), Kind: CommitteeMember}, "community", false},
+		{Post{OrganisationID: d.id("other"), Kind: Secretary}, "other", false},
+		{Post{OrganisationID: d.id("town"), Kind: Administrator}, "other", false},
+	} {
+		a := Actor{Posts: []Post{c.post}}
+		if got := a.Liaises(d.line(c.in)); got != c.want || a.Liaises(nil) {
+			t.Errorf("%+v in %s: %v", c.post, c.in, got)
+		}
+	}
+}

@@ -243,7 +243,7 @@ func (s Stay) Sentence(a *Activity, now time.Time, zone *time.Location) string {
 		return fmt.Sprintf("您已签退，在场 %d 分钟，不到 %d 分钟，暂不计学时；可以再扫码进场", minutes, a.StayMinutes)
 	case s.Since == nil:
 		return fmt.Sprintf("您已签退，在场 %d 分钟，不到 %d 分钟，不计学时；有疑问请找书记", minutes, a.StayMinutes)
-	case minutes < a.StayMinutes && s.EnoughAt(a) == nil:
+	case s.EnoughAt(a) == nil:
 		return fmt.Sprintf("您已在场 %d 分钟，待到结束也不到 %d 分钟，请向书记说明情况", minutes, a.StayMinutes)
 	case minutes < a.StayMinutes:
 		return fmt.Sprintf("您已在场 %d 分钟，还差 %d 分钟才计学时，请在 %s 以后再签退", minutes, a.StayMinutes-minutes, local(*s.EnoughAt(a)))

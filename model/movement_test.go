@@ -117,9 +117,11 @@ func TestWhereOneStandsIsSaidBeforeLeaving(t *testing.T) {
 		{"short", 0, nil, 40, false, "您已在场 40 分钟，还差 50 分钟才计学时，请在 15:30 以后再签退"},
 		{"what was before going out counts", 0, moves(out(30), in(60)), 70, true, "您已在场 40 分钟，还差 50 分钟才计学时，请在 16:00 以后再签退"},
 		{"enough and early", 0, nil, 95, false, "您已在场 95 分钟，够计学时；活动 16:00 结束，现在离开会记为早退"},
+		{"exactly enough and early", 0, nil, 90, false, "您已在场 90 分钟，够计学时；活动 16:00 结束，现在离开会记为早退"},
 		{"enough", 0, nil, 112, false, "您已在场 112 分钟，够计学时；离开时请扫码签退"},
 		{"never enough", 40, nil, 60, false, "您已在场 20 分钟，待到结束也不到 90 分钟，请向书记说明情况"},
 		{"left and enough", 0, moves(out(95)), 100, false, "您已签退，在场 95 分钟，符合要求"},
+		{"left and exactly enough", 0, moves(out(90)), 100, false, "您已签退，在场 90 分钟，符合要求"},
 		{"left too soon", 0, moves(out(40)), 41, false, "您已签退，在场 40 分钟，不到 90 分钟，不计学时；有疑问请找书记"},
 		{"left and may come back", 0, moves(out(40)), 41, true, "您已签退，在场 40 分钟，不到 90 分钟，暂不计学时；可以再扫码进场"},
 	} {
@@ -250,5 +252,59 @@ func TestWhoHadLeftByAMoment(t *testing.T) {
 	s.Take(day("2026-03-11", 23))
 	if s.GoneBefore(at1400.Add(24 * time.Hour)) {
 		t.Error("who came again on the second day is gone")
+	}
+}
+
+func TestOfWhichMomentAVoteIs(t *testing.T) {
+	a := leaving()
+	closed := a.EndsAt.Add(-time.Hour)
+	for _, c := range []struct {
+		closed    *time.Time
+		now, want time.Time
+	}{
+		{nil, a.EndsAt.Add(-time.Millisecond), a.EndsAt.Add(-time.Millisecond)},
+		{nil, a.EndsAt, a.EndsAt.Add(-10 * time.Minute)},
+		{nil, a.EndsAt.AddDate(0, 0, 1), a.EndsAt.Add(-10 * time.Minute)},
+		{&closed, a.EndsAt, closed.Add(-10 * time.Minute)},
+	} {
+		a.ClosedAt = c.closed
+		if got := a.VotesAt(c.now); !got.Equal(c.want) {
+			t.Errorf("at %v it is %v, want %v", c.now, got, c.want)
+		}
+	}
+}
+
+func TestCreditHoursAreForThoseWhoCameAndStayed(t *testing.T) {
+	came := &Attendance{Status: Present, At: at1400}
+	expected, exempt := &RosterEntry{MemberID: 1}, &RosterEntry{MemberID: 1, Exempt: Bedridden}
+	for _, c := range []struct {
+		name     string
+		entry    *RosterEntry
+		row      *Attendance
+		checkOut bool
+		moves    []Movement
+		want     *CreditEntry
+	}{
+		{"came", expected, came, false, nil, &CreditEntry{Came: true, Hours: 2}},
+		{"did not come", expected, &Attendance{Status: Absent}, false, nil, &CreditEntry{}},
+		{"was on leave", expected, &Attendance{Status: SickLeave}, false, nil, &CreditEntry{}},
+		{"stayed", expected, came, true, moves(out(90)), &CreditEntry{Came: true, Hours: 2}},
+		{"left too soon", expected, came, true, moves(out(89)), &CreditEntry{Came: true}},
+		{"did not check out", expected, came, true, nil, &CreditEntry{Came: true}},
+		{"a guest", nil, came, false, nil, nil},
+		{"exempt and did not come", exempt, &Attendance{Status: Absent}, false, nil, nil},
+		{"exempt and came", exempt, came, false, nil, &CreditEntry{Came: true, Hours: 2}},
+	} {
+		a := leaving()
+		a.CheckOut, a.CreditHours = c.checkOut, 2
+		s := Standing{Entry: c.entry, Moves: c.moves}
+		s.Take(c.row)
+		got := s.Credit(&a, shanghai)
+		if c.want != nil {
+			c.want.MemberID, c.want.ActivityID, c.want.OnDay = 1, a.ID, "2026-03-10"
+		}
+		if (got == nil) != (c.want == nil) || got != nil && *got != *c.want {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
 	}
 }

@@ -282,3 +282,69 @@ func TestEveryKindHasAPurposeAndAName(t *testing.T) {
 		}
 	}
 }
+
+func TestMessagesToThoseWhoConductAndAnswersWaitForTheMorning(t *testing.T) {
+	a := &Activity{ID: 7, StartsAt: clock(19, 0), EndsAt: clock(21, 0), ClosesAt: clock(20, 0)}
+	said := func(r *Reminder) string {
+		form := func(at time.Time) string { return at.In(shanghai).Format("2 15:04") }
+		return form(r.DueAt) + ", " + form(r.NextAt) + ", " + form(r.NotAfter)
+	}
+	duty := func(closes time.Time) Reminder {
+		b := *a
+		b.ClosesAt = closes
+		return rules.Duties(&b, clock(14, 0))[0]
+	}
+	approvals, atNight := rules.Approvals(a, clock(15, 0)), rules.Approvals(a, clock(23, 0))
+	answer, answerAtNight := rules.Answer(a, LeaveApproved, clock(15, 0)), rules.Answer(a, LeaveApproved, clock(23, 0))
+	byDay, byNight := duty(clock(20, 0)), duty(clock(21, 30))
+	a.EndsAt = clock(18, 0)
+	early := duty(clock(17, 0))
+	for _, c := range []struct {
+		name string
+		got  *Reminder
+		want string
+	}{
+		{"to close, an hour after the end", &early, "10 19:00, 10 19:00, 12 18:00"},
+		{"to close, in the morning", &byDay, "11 07:00, 11 07:00, 12 21:00"},
+		{"to close, after check-in where that ends later", &byNight, "11 07:00, 11 07:00, 12 21:30"},
+		{"requests, once a day", &approvals, "10 00:00, 10 15:00, 11 15:00"},
+		{"requests, in the morning", &atNight, "10 00:00, 11 07:00, 11 23:00"},
+		{"an answer", &answer, "10 15:00, 10 15:00, 13 15:00"},
+		{"an answer, in the morning", &answerAtNight, "10 23:00, 11 07:00, 13 23:00"},
+	} {
+		if got := said(c.got); got != c.want || c.got.ActivityID != 7 {
+			t.Errorf("%s: due, next and not after are %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+func TestWhatAMessageSays(t *testing.T) {
+	a := &Activity{Title: "主题党日", CancelReason: "停电", StartsAt: clock(15, 0)}
+	for _, c := range []struct {
+		kind          ReminderKind
+		place         string
+		title, reason string
+		where         string
+	}{
+		{DayBefore, "三楼", "主题党日", "请以新的时间地点为准", "三楼"},
+		{CalledOff, "", "主题党日", "停电", "详见小程序"},
+		{NotClosed, "三楼", "结束会议：主题党日", "请以新的时间地点为准", "三楼"},
+		{ApprovalsWaiting, "三楼", "审批：主题党日", "有人请假或补签，请审批", "三楼"},
+	} {
+		a.Place.Name = c.place
+		got := (&Reminder{Kind: c.kind}).Says(a, shanghai, 3, clock(14, 0))
+		if got.Texts[SaysTitle] != c.title || got.Texts[SaysReason] != c.reason || got.Texts[SaysPlace] != c.where || got.Count != 3 {
+			t.Errorf("%s: %+v", c.kind, got)
+		}
+	}
+	until := clock(20, 0)
+	seat := &SeatFacts{Day: ServiceDay{Title: "服务日", Place: "社区"}, Slot: ServiceSlot{Name: "扫雪"}, SignUp: SlotSignUp{}}
+	r := &Reminder{Kind: ServiceBefore}
+	got := r.SaysOfSeat(seat, shanghai, clock(14, 0))
+	if _, ends := got.Times[SaysUntil]; ends || got.Texts[SaysTitle] != "服务日（扫雪）" {
+		t.Errorf("%+v", got)
+	}
+	if seat.SignUp.OfferEndsAt = &until; !r.SaysOfSeat(seat, shanghai, clock(14, 0)).Times[SaysUntil].Equal(until) {
+		t.Error("the end of an offer is not said")
+	}
+}

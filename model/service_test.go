@@ -2,6 +2,7 @@ package model
 
 import (
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 )
@@ -166,16 +167,17 @@ func TestWhatAPresenceIsWorth(t *testing.T) {
 
 func TestWhenOneIsCheckedInAndOut(t *testing.T) {
 	d, s := aService()
-	for minutes, want := range map[int]error{-31: ErrNotOpenYet, -30: nil, 119: nil, 120: ErrCheckInClosed} {
+	for minutes, want := range map[int]error{-31: ErrNotOpenYet.With("opens_at", s.StartsAt.Add(-30*time.Minute)), -30: nil, 119: nil, 120: ErrCheckInClosed.With("closed_at", s.EndsAt)} {
 		u := SlotSignUp{State: Seated}
-		if _, got := u.Arrive(&d, &s, s.StartsAt.Add(time.Duration(minutes)*time.Minute)); !errors.Is(got, want) {
+		if _, got := u.Arrive(&d, &s, s.StartsAt.Add(time.Duration(minutes)*time.Minute)); !reflect.DeepEqual(got, want) {
 			t.Errorf("arriving after %d minutes: %v, want %v", minutes, got, want)
 		}
 	}
-	for minutes, want := range map[int]error{29: ErrStayLonger, 30: nil, 239: nil, 240: ErrCheckInClosed} {
+	for minutes, want := range map[int]error{29: ErrStayLonger.With("counts_from", s.StartsAt.Add(30*time.Minute)), 30: nil, 239: nil,
+		240: ErrCheckInClosed.With("closed_at", s.EndsAt.Add(2*time.Hour))} {
 		u := SlotSignUp{State: Seated, ArrivedAt: &s.StartsAt}
 		now := s.StartsAt.Add(time.Duration(minutes) * time.Minute)
-		if got := u.Depart(&d, &s, false, now); !errors.Is(got, want) {
+		if got := u.Depart(&d, &s, false, now); !reflect.DeepEqual(got, want) {
 			t.Errorf("leaving after %d minutes: %v, want %v", minutes, got, want)
 		}
 		if got := u.Depart(&d, &s, true, now); errors.Is(want, ErrStayLonger) && got != nil {
@@ -233,6 +235,8 @@ func TestWhichSeatOfADayAScanIsAbout(t *testing.T) {
 		{"none", false, clock(9, 0), nil, -1},
 		{"the only one", false, clock(20, 0), []SeatFacts{seat(9, 11, false, false)}, 0},
 		{"in the morning, signed up for the afternoon first", false, clock(9, 0), []SeatFacts{seat(14, 16, false, false), seat(9, 11, false, false)}, 1},
+		{"in the morning, signed up for the morning first", false, clock(9, 0), []SeatFacts{seat(9, 11, false, false), seat(14, 16, false, false)}, 0},
+		{"leaving the second, read last", true, clock(16, 0), []SeatFacts{seat(9, 11, true, false), seat(14, 16, true, false)}, 1},
 		{"there already", false, clock(10, 0), []SeatFacts{seat(14, 16, false, false), seat(9, 11, true, false)}, 1},
 		{"never left the morning's", false, clock(13, 40), []SeatFacts{seat(9, 11, true, false), seat(14, 16, false, false)}, 1},
 		{"left the morning's early", false, clock(10, 30), []SeatFacts{seat(9, 11, true, true), seat(14, 16, false, false)}, 1},
