@@ -278,6 +278,35 @@ func TestATextThatDoesNotPassDoesNotPublishItself(t *testing.T) {
 	})
 }
 
+func TestADraftThatIsRestoredToASeriesThatPublishesItselfHasItsTextChecked(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(1)
+		m.id = as[model.Activity](t, m.phone(m.secretary).post("/v1/activities", m.draft(m.branch).with("content", sim.RiskyWord))).ID
+		s.touch(m.secretary)
+		want(t, m.repeat(body{"rule": "FREQ=WEEKLY;BYDAY=FR", "shift": "none"}), 200, "ok")
+		off := m.occurrence("2026-03-20").ActivityID
+		want(t, m.phone(m.secretary).post(m.path(off, "/cancellation"), body{"reason": "放假"}), 200, "ok")
+		// The others become clean and are let loose; the one that is off keeps its words.
+		first := m.occurrence("2026-03-13").ActivityID
+		want(t, m.phone(m.secretary).put(m.path(first, "/following"), m.again(first, "content", "学习")), 200, "ok")
+		want(t, m.phone(m.secretary).put(m.path(m.id, ""), m.again(m.id, "content", "学习")), 200, "ok")
+		want(t, m.repeat(body{"rule": "FREQ=WEEKLY;BYDAY=FR", "shift": "none", "publish_ahead_days": 14}), 200, "ok")
+		want(t, m.phone(m.secretary).post(m.path(off, "/restoration"), body{"reason": "不放假了"}), 409, "text_risky")
+		// Clean words come back as they were.
+		other := m.occurrence("2026-04-03").ActivityID
+		want(t, m.phone(m.secretary).post(m.path(other, "/cancellation"), body{"reason": "放假"}), 200, "ok")
+		want(t, m.phone(m.secretary).post(m.path(other, "/restoration"), body{"reason": "不放假了"}), 200, "ok")
+		s.Clock.Advance(14 * 24 * time.Hour)
+		if err := s.Series.Extend(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.SignIn(m.secretary)
+		if off, other := m.occurrence("2026-03-20").Status, m.occurrence("2026-04-03").Status; off != model.Cancelled || other != model.Published {
+			t.Errorf("the one whose text does not pass is %s, the other %s", off, other)
+		}
+	})
+}
+
 func TestAnOccurrenceIsStillThereToBePublishedOnItsOwnDay(t *testing.T) {
 	eachStage(t, func(t *testing.T, s *stage) {
 		m, _ := s.aSeries(1, "FREQ=WEEKLY;BYDAY=FR", "shift", "none")

@@ -482,8 +482,9 @@ type RestoreInput struct {
 
 // Restore lets a cancelled activity take place after all, as long as it has not
 // ended: published again, or a draft where it never was published. The reason
-// passes WeChat's content check first. Leaves and what was recorded are as
-// before; before the start the roster is made anew.
+// passes WeChat's content check first, and with it the text of a series' draft,
+// which may publish itself. Leaves and what was recorded are as before; before the
+// start the roster is made anew.
 // Reminders that had not gone out come back, and who was told of the
 // cancellation, or may have been, is told that it is void. Codes of before stay
 // worthless. Restoring what is not cancelled changes nothing.
@@ -500,7 +501,11 @@ func (s *Activities) Restore(ctx context.Context, actor *model.Actor, id uint64,
 	if err := before.RestorableAt(now); err != nil {
 		return nil, err
 	}
-	if err := checkText(ctx, s.platform, actor, reason); err != nil {
+	words := reason
+	if before.SeriesID != nil && !before.Announced() {
+		words += "\n" + text(before)
+	}
+	if err := checkText(ctx, s.platform, actor, words); err != nil {
 		return nil, err
 	}
 	a, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.Activity, error) {
@@ -513,6 +518,8 @@ func (s *Activities) Restore(ctx context.Context, actor *model.Actor, id uint64,
 			return nil, err
 		case a.Status == model.Draft || a.Status == model.Published:
 			return a, nil
+		case text(a) != text(before):
+			return nil, model.ErrChangedMeantime
 		}
 		if err := a.RestorableAt(now); err != nil {
 			return nil, err
