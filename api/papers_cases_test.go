@@ -248,6 +248,27 @@ func (s *stage) minuted(content string) *meeting {
 	return m
 }
 
+func TestAPaperThatListsNobodySaysSo(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(0)
+		p := m.phone(m.secretary)
+		want(t, p.post(m.path(m.id, "/attendances"), body{"member_id": m.secretary.ID, "status": "present", "nonce": nonce()}), 200, "ok")
+		draft := as[model.Activity](t, p.post("/v1/activities", m.draft(m.branch))).ID
+		for path, words := range map[string]string{
+			m.path(m.id, "/calls.html"):                                          "没有人需要电话通知",
+			m.path(draft, "/sheet.html"):                                         "名单里还没有人",
+			fmt.Sprintf("/v1/members/%d/attendance-record.html", m.secretary.ID): "这一年没有记录",
+			fmt.Sprintf("/v1/members/%d/service-record.html", m.secretary.ID):    "这段时间没有记录",
+		} {
+			page := p.get(path)
+			want(t, page, 200, "ok")
+			if !strings.Contains(string(page.Body), words) {
+				t.Errorf("%s lacks %q: %s", path, words, page.Body)
+			}
+		}
+	})
+}
+
 func TestTheMinutesArePrintedWithFactsVotesAndSignature(t *testing.T) {
 	eachStage(t, func(t *testing.T, s *stage) {
 		m := s.minuted("<script>alert(1)</script>第一行\n第二行")

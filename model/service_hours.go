@@ -75,6 +75,12 @@ type FeedbackSlip struct {
 // Quarter is a quarter of a year, written 2026Q1.
 type Quarter string
 
+// Text is the quarter as it stands on a paper.
+func (q Quarter) Text() string {
+	year, number, _ := strings.Cut(string(q), "Q")
+	return year + "年第" + number + "季度"
+}
+
 // Span is the days of the quarter; ok is false for what is no quarter.
 func (q Quarter) Span() (span Span, ok bool) {
 	year, number, found := strings.Cut(string(q), "Q")

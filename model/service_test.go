@@ -293,6 +293,9 @@ func TestQuartersAndTheirDays(t *testing.T) {
 			t.Errorf("%s is %v, %v", q, got, ok)
 		}
 	}
+	if got := Quarter("2026Q4").Text(); got != "2026年第4季度" {
+		t.Errorf("on a paper it is %s", got)
+	}
 	for _, q := range []Quarter{"", "2026", "2026Q0", "2026Q5", "2026Q11", "26Q1", "abcdQ1", "Q1", "2026q1", "1999Q4", "2101Q1"} {
 		if _, ok := q.Span(); ok {
 			t.Errorf("%q passes for a quarter", q)

@@ -257,7 +257,7 @@ func (s *Feedback) List(ctx context.Context, actor *model.Actor, communityID uin
 // WriteXLSX writes the slip as a workbook.
 func (s *Slip) WriteXLSX(w io.Writer) error {
 	t := sheet{title: s.Community + "—" + s.Branch + " 双向反馈表",
-		notes:   []string{"季度：" + string(s.Quarter) + "　参加服务 " + fmt.Sprint(s.People) + " 人", sumsSentence(s.Sums), "社区评价：" + s.Comment},
+		notes:   []string{"季度：" + s.Quarter.Text() + "　参加服务 " + fmt.Sprint(s.People) + " 人", sumsSentence(s.Sums), "社区评价：" + s.Comment},
 		columns: []sheetColumn{{"序号", 5}, {"姓名", 10}, {"日期", 11}, {"服务", 22}, {"分钟", 7}, {"来源", 14}, {"依据或更正", 18}}}
 	for i, l := range s.Lines {
 		t.rows = append(t.rows, []any{i + 1, l.Member, string(l.Day), l.Title, l.Minutes, l.By, l.Reason})
