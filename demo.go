@@ -24,6 +24,9 @@ func playDemo(ctx context.Context, c *cli.Command) error {
 	if once {
 		standard = append(standard, "DANGRI_ADDR=127.0.0.1:0")
 	}
+	if _, port, err := net.SplitHostPort(os.Getenv("DANGRI_ADDR")); err == nil { // what it answers with is to be found there
+		standard = append(standard, "DANGRI_PUBLIC_URL=http://127.0.0.1:"+port)
+	}
 	settings, err := config.Load(append(standard, os.Environ()...))
 	if err != nil {
 		return fmt.Errorf("设置有误：\n%w", err)
