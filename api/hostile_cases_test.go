@@ -462,7 +462,11 @@ func TestL6_SQLInAParameterIsRefused(t *testing.T) {
 				}
 				checkProblem(t, r)
 			}
-			want(t, p.delete("/v1/posts/1?day="+escaped), 400, "invalid_input")
+			day := p.delete("/v1/posts/1?day=" + escaped)
+			want(t, day, 400, "invalid_input")
+			if !strings.Contains(string(day.Body), "应为 2026-03-10 的形式") && !strings.Contains(string(day.Body), "最多 10 个字") {
+				t.Errorf("what is wrong with a day: %s", day.Body)
+			}
 			r := (&phone{s, text}).get("/v1/home")
 			want(t, r, 401, "sign_in_again")
 		}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -160,6 +161,7 @@ func init() {
 	validation.MsgExpectedMinimumNumber = "不能小于 %v"
 	validation.MsgExpectedMaximumNumber = "不能大于 %v"
 	validation.MsgExpectedNumberBeMultipleOf = "应为 %v 的整数倍"
+	validation.MsgExpectedMinItems = "至少 %d 项"
 	validation.MsgExpectedMaxItems = "最多 %d 项"
 	validation.MsgExpectedMatchPattern = "应符合 %s"
 	validation.MsgExpectedRFC3339DateTime = "应为带时区的时间，如 2026-07-01T14:00:00+08:00"
@@ -187,10 +189,19 @@ func humaProblem(status int, errs []error) *problem {
 	return p
 }
 
+// patterns are those of the API as people read them.
+var patterns = map[string]string{
+	`^([0-9]{4}-[0-9]{2}-[0-9]{2})?$`: "应为 2026-03-10 的形式",
+	`^([0-9]{4}-[0-9]{2})?$`:          "应为 2026-03 的形式",
+}
+
 // fieldProblemOf keeps what is ours of a detail: the name of a field that we do
 // not know, and what a parser says of a text, come from the client.
 func fieldProblemOf(d *huma.ErrorDetail) fieldProblem {
 	p := fieldProblem{Location: d.Location, Message: d.Message}
+	if pattern, ok := strings.CutPrefix(d.Message, "应符合 "); ok {
+		p.Message = cmp.Or(patterns[pattern], "只能用字母、数字、“-”和“_”")
+	}
 	switch {
 	case strings.HasPrefix(d.Location, "query.") && d.Message == "unknown query parameter":
 		p.Location, p.Message = "query", "有多余的参数"

@@ -61,7 +61,7 @@ func (e *Error) After(d time.Duration) *Error {
 // Refusals that belong to no single feature.
 var (
 	ErrNotFound        = &Error{Kind: NotFound, Code: "not_found", Message: "没有找到，请返回上一页刷新后再试"}
-	ErrForbidden       = &Error{Kind: Forbidden, Code: "forbidden", Message: "您没有办理这件事的权限，请联系党支部书记"}
+	ErrForbidden       = &Error{Kind: Forbidden, Code: "forbidden", Message: "您没有办理这件事的权限，请联系党支部书记或上级党组织"}
 	ErrChangedMeantime = &Error{Kind: Conflict, Code: "changed_meantime", Message: "内容刚刚被别人修改过，请刷新后再改"}
 	ErrKeyReused       = &Error{Kind: Conflict, Code: "key_reused", Message: "同一个提交编号已用于另一项内容，请重新提交"}
 	ErrTooMany         = &Error{Kind: TooMany, Code: "too_many", Message: "操作太频繁，请稍候再试"}
