@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"maps"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -766,19 +767,29 @@ func homesOf(db *gorm.DB, actor *model.Actor) *gorm.DB {
 	return db.Model(&model.Organisation{}).Select("id").Where("id IN ? OR parent_id IN ? AND kind = ?", homes, homes, model.PartyGroup)
 }
 
-// homesOfEach begins a query with homes, which has what homesOf says of each of the
-// actors, by their place n; it is empty where none of them runs meetings.
-func homesOfEach(actors []*model.Actor) (with string, args []any) {
-	var posts []string
+// homesOfEach is what homesOf says of each of the actors: by organisation the
+// places in actors of those who run its meetings.
+func homesOfEach(db *gorm.DB, actors []*model.Actor) (map[uint64][]int, error) {
+	homes := map[uint64][]int{}
 	for n, actor := range actors {
 		for _, id := range actor.Conducting() {
-			posts = append(posts, "SELECT ? AS n, ? AS member_id, ? AS organisation_id")
-			args = append(args, n, actor.MemberID, id)
+			homes[id] = append(homes[id], n)
 		}
 	}
-	if len(posts) == 0 {
-		return "", nil
+	if len(homes) == 0 {
+		return homes, nil
 	}
-	return "WITH posts AS (" + strings.Join(posts, " UNION ALL ") + `), homes AS (SELECT n, member_id, organisation_id FROM posts
-		UNION SELECT p.n, p.member_id, o.id FROM posts p JOIN organisations o ON o.parent_id = p.organisation_id AND o.kind = ?) `, append(args, model.PartyGroup)
+	var partyGroups []struct{ ID, ParentID uint64 }
+	err := db.Table("organisations").Select("id", "parent_id").Find(&partyGroups, "parent_id IN ? AND kind = ?", slices.Sorted(maps.Keys(homes)), model.PartyGroup).Error
+	if err != nil {
+		return nil, fmt.Errorf("party groups of %d organisations: %w", len(homes), err)
+	}
+	for _, g := range partyGroups {
+		homes[g.ID] = append(homes[g.ID], homes[g.ParentID]...)
+	}
+	for id, of := range homes { // who has a post in the branch and one in its group runs the group's meetings once
+		slices.Sort(of)
+		homes[id] = slices.Compact(of)
+	}
+	return homes, nil
 }

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -139,10 +140,7 @@ func (s *Home) read(db *gorm.DB, actors []*model.Actor, now time.Time) ([]*HomeS
 		screens[i].Branch = branches[actor.BranchID]
 		of[actor.MemberID] = append(of[actor.MemberID], screens[i])
 	}
-	offered, err := s.fillSelves(db, members, of)
-	if err == nil && len(offered) > 0 {
-		err = s.fillOffers(db, offered, of, now)
-	}
+	err = s.fillOffers(db, members, of, now)
 	if err == nil {
 		err = s.fillActivities(db, members, of, now)
 	}
@@ -158,30 +156,6 @@ func (s *Home) read(db *gorm.DB, actors []*model.Actor, now time.Time) ([]*HomeS
 // homeScreens are the screens being filled, by member: two phones of one member
 // may ask at once.
 type homeScreens map[uint64][]*HomeScreen
-
-// fillSelves fills in what belongs to the person, and returns who has an offer:
-// few have, and who has none pays no further query for it.
-func (s *Home) fillSelves(db *gorm.DB, members []uint64, of homeScreens) (offered []uint64, err error) {
-	var selves []struct {
-		ID     uint64
-		Leader bool
-		Offers int
-	}
-	offers := db.Table("slot_sign_ups u").Select("COUNT(*)").Where("u.member_id = members.id AND u.live = ? AND u.state = ?", true, model.Offered)
-	err = db.Table("members").Select("id, leader, (?) AS offers", offers).Where("id IN ?", members).Find(&selves).Error
-	if err != nil {
-		return nil, fmt.Errorf("first screens of %d members: %w", len(members), err)
-	}
-	for _, self := range selves {
-		for _, out := range of[self.ID] {
-			out.Year.CreditDue = model.CreditHoursDue(self.Leader)
-		}
-		if self.Offers > 0 {
-			offered = append(offered, self.ID)
-		}
-	}
-	return offered, nil
-}
 
 func (s *Home) fillOffers(db *gorm.DB, members []uint64, of homeScreens, now time.Time) error {
 	var offers []struct {
@@ -276,19 +250,20 @@ func (h *HomeScreen) take(mine []HomeActivity, now time.Time) {
 func (s *Home) fillYears(db *gorm.DB, members []uint64, of homeScreens, now time.Time) error {
 	newYear := model.Day(now.In(s.settings.Zone).Format("2006")) + "-01-01"
 	var years []struct {
-		MemberID uint64
+		ID       uint64
+		Leader   bool
 		Attended int
 		Expected int
 		Hours    float64
 	}
-	err := db.Raw("SELECT member_id, SUM(came) AS attended, COUNT(*) AS expected, SUM(hours) AS hours FROM credit_entries "+
-		"WHERE member_id IN ? AND on_day >= ? GROUP BY member_id", members, newYear).Find(&years).Error
+	err := db.Raw("SELECT m.id, m.leader, COALESCE(SUM(c.came), 0) AS attended, COUNT(c.member_id) AS expected, COALESCE(SUM(c.hours), 0) AS hours "+
+		"FROM members m LEFT JOIN credit_entries c ON c.member_id = m.id AND c.on_day >= ? WHERE m.id IN ? GROUP BY m.id", newYear, members).Find(&years).Error
 	if err != nil {
 		return fmt.Errorf("years of %d members: %w", len(members), err)
 	}
 	for _, y := range years {
-		for _, out := range of[y.MemberID] {
-			out.Year.Attended, out.Year.Expected, out.Year.CreditHours = y.Attended, y.Expected, y.Hours
+		for _, out := range of[y.ID] {
+			out.Year = HomeYear{y.Attended, y.Expected, y.Hours, model.CreditHoursDue(y.Leader)}
 		}
 	}
 	return nil
@@ -296,57 +271,67 @@ func (s *Home) fillYears(db *gorm.DB, members []uint64, of homeScreens, now time
 
 // fillWork fills in what waits for those of the actors who run meetings.
 func (s *Home) fillWork(db *gorm.DB, actors []*model.Actor, screens []*HomeScreen, now time.Time) error {
-	homes, args := homesOfEach(actors)
-	if homes == "" {
-		return nil
+	homes, err := homesOfEach(db, actors)
+	if err != nil || len(homes) == 0 {
+		return err
 	}
-	var work, more []struct {
-		N int
+	ids := slices.Sorted(maps.Keys(homes))
+	open := []model.ActivityStatus{model.Draft, model.Published}
+	const columns = "a.id, a.title, a.starts_at, a.ends_at, a.status"
+	query := "SELECT '' AS todo, a.organisation_id AS home, 0 AS member_id, 0 AS asked_by, " + columns + ` FROM activities a
+		WHERE a.organisation_id IN ? AND a.status IN ? AND a.starts_at < ? AND a.starts_at > ?
+		UNION ALL SELECT 'answer', j.branch_id, 0, 0, ` + columns + ` FROM joint_branches j JOIN activities a ON a.id = j.activity_id
+		WHERE j.branch_id IN ? AND j.state = ? AND a.status IN ? AND a.starts_at > ?`
+	args := []any{ids, open, now.Add(24 * time.Hour), now.AddDate(0, 0, -30), ids, model.Invited, open, now}
+	for _, table := range []string{leaveRequests, lateRecords} { // of everybody: who may not decide about one is seen below
+		asked, more := waiting("'decide', COALESCE(j.branch_id, a.organisation_id), q.member_id, "+askedBy(table)+", "+columns, table, ids, 0)
+		query, args = query+" UNION ALL "+asked, append(args, more...)
+	}
+	var work []struct {
+		Home, MemberID, AskedBy uint64
 		HomeWork
 	}
-	const columns = "h.n, a.id, a.title, a.starts_at, a.ends_at, a.status"
-	open := []model.ActivityStatus{model.Draft, model.Published}
-	meetings := homes + "SELECT " + columns + ` FROM homes h JOIN activities a ON a.organisation_id = h.organisation_id
-		WHERE a.status IN ? AND a.starts_at < ? AND a.starts_at > ? ORDER BY a.starts_at, a.id`
-	err := db.Raw(meetings, append(slices.Clone(args), open, now.Add(24*time.Hour), now.AddDate(0, 0, -30))...).Find(&work).Error
-	if err == nil {
-		err = db.Raw(homes+"SELECT DISTINCT "+columns+`, 'answer' AS todo, 0 AS waiting
-			FROM homes h JOIN joint_branches j ON j.branch_id = h.organisation_id AND j.state = ? JOIN activities a ON a.id = j.activity_id
-			WHERE a.status IN ? AND a.starts_at > ?
-			UNION ALL SELECT n, id, title, starts_at, ends_at, status, 'decide', COUNT(*)
-			FROM (`+waiting(columns, leaveRequests)+" UNION ALL "+waiting(columns, lateRecords)+`) q
-			GROUP BY n, id, title, starts_at, ends_at, status ORDER BY starts_at, id`, append(args, model.Invited, open, now)...).Find(&more).Error
-	}
-	if err != nil {
+	if err := db.Raw(query+" ORDER BY todo, starts_at, id", args...).Find(&work).Error; err != nil {
 		return fmt.Errorf("work of %d members: %w", len(actors), err)
 	}
-	for _, w := range work {
-		switch {
-		case w.Status == model.Draft:
-			w.Todo = "publish"
-		case now.Before(w.EndsAt):
-			w.Todo = "show_code"
-		default:
-			w.Todo = "close"
-		}
-		if out := screens[w.N]; len(out.Work) < homeWork {
-			out.Work = append(out.Work, w.HomeWork)
-		}
-	}
 	answers := map[int]int{}
-	for _, w := range more {
-		out := screens[w.N]
-		if w.Todo == "answer" {
-			if answers[w.N]++; answers[w.N] <= homeWork {
+	for _, w := range work {
+		for _, n := range homes[w.Home] {
+			out := screens[n]
+			at := slices.IndexFunc(out.Work, func(other HomeWork) bool { return other.ID == w.ID && (w.Todo == "decide" || w.Todo == other.Todo) })
+			switch me := actors[n].MemberID; {
+			case w.Todo == "":
+				if len(out.Work) < homeWork {
+					out.Work = append(out.Work, w.HomeWork.held(now))
+				}
+			case w.Todo == "answer":
+				if at < 0 && answers[n] < homeWork {
+					answers[n]++
+					out.Work = append(out.Work, w.HomeWork)
+				}
+			case me == w.MemberID || me == w.AskedBy:
+			case at >= 0:
+				out.Work[at].Waiting++
+			default:
+				w.Waiting = 1
 				out.Work = append(out.Work, w.HomeWork)
 			}
-		} else if at := slices.IndexFunc(out.Work, func(own HomeWork) bool { return own.ID == w.ID }); at >= 0 {
-			out.Work[at].Waiting = w.Waiting
-		} else {
-			out.Work = append(out.Work, w.HomeWork)
 		}
 	}
 	return nil
+}
+
+// held is what there is to do at one's own meeting.
+func (w HomeWork) held(now time.Time) HomeWork {
+	switch {
+	case w.Status == model.Draft:
+		w.Todo = "publish"
+	case now.Before(w.EndsAt):
+		w.Todo = "show_code"
+	default:
+		w.Todo = "close"
+	}
+	return w
 }
 
 // headline is the one thing to do now, in words for everybody.

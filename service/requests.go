@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -224,21 +225,28 @@ func holdFor(tx *gorm.DB, actor *model.Actor, r *model.Request, supervised bool)
 }
 
 // waiting is a query for columns of the requests q of a table, about activities a,
-// that holdFor leaves to those with homes h, see homesOfEach, and that are not their
-// own: of people at the meetings of a home, and of the home's people at others'.
-func waiting(columns, table string) string {
-	own := "q.member_id = h.member_id"
-	if table == lateRecords {
-		own = "h.member_id IN (q.member_id, q.asked_by)"
-	}
+// that holdFor leaves to those who run the meetings of homes, see homesOfEach: of
+// people at the meetings of a home, and of the home's people at others'. Each is of
+// one home, COALESCE(j.branch_id, a.organisation_id). What member except asks for,
+// or has asked of them, is left out: nobody decides about their own.
+func waiting(columns, table string, homes []uint64, except uint64) (query string, args []any) {
 	part := func(meetings, side string) string {
-		return "SELECT " + columns + " FROM homes h " + meetings + " JOIN " + table + ` q ON q.activity_id = a.id AND q.state = 'asked'
-			JOIN roster_entries r ON r.activity_id = a.id AND r.member_id = q.member_id
-			LEFT JOIN joint_branches j ON j.activity_id = a.id AND j.branch_id = r.branch_id AND j.state = 'accepted'
-			WHERE a.status IN ('published', 'closed') AND NOT ` + own + " AND " + side
+		return "SELECT " + columns + " FROM " + meetings + " JOIN " + table + ` q ON q.activity_id = a.id AND q.state = 'asked'
+			JOIN roster_entries r ON r.activity_id = a.id AND r.member_id = q.member_id ` + side +
+			" AND a.status IN ('published', 'closed') AND ? NOT IN (q.member_id, " + askedBy(table) + ")"
 	}
-	return part("JOIN activities a ON a.organisation_id = h.organisation_id", "j.branch_id IS NULL") + " UNION ALL " +
-		part("JOIN joint_branches p ON p.branch_id = h.organisation_id AND p.state = 'accepted' JOIN activities a ON a.id = p.activity_id", "j.branch_id = h.organisation_id")
+	query = part("activities a", `LEFT JOIN joint_branches j ON j.activity_id = a.id AND j.branch_id = r.branch_id AND j.state = 'accepted'
+			WHERE a.organisation_id IN ? AND j.branch_id IS NULL`) + " UNION ALL " +
+		part("joint_branches j JOIN activities a ON a.id = j.activity_id", "AND r.branch_id = j.branch_id WHERE j.branch_id IN ? AND j.state = 'accepted'")
+	return query, []any{homes, except, homes, except}
+}
+
+// askedBy is the column of a table of requests with who asked.
+func askedBy(table string) string {
+	if table == lateRecords {
+		return "q.asked_by"
+	}
+	return "q.member_id"
 }
 
 // The tables of what is asked for.
@@ -493,12 +501,16 @@ func (s *Requests) OfActivity(ctx context.Context, actor *model.Actor, activityI
 // organisations whose meetings they run and of the own people at joint ones.
 func (s *Requests) Waiting(ctx context.Context, actor *model.Actor) (*RequestPage, error) {
 	db := s.db.WithContext(ctx)
-	homes, args := homesOfEach([]*model.Actor{actor})
-	if homes == "" {
+	homes, err := homesOfEach(db, []*model.Actor{actor})
+	if err != nil {
+		return nil, err
+	}
+	if len(homes) == 0 {
 		return &RequestPage{Items: []RequestView{}}, nil
 	}
 	return s.list(db, func(table string) *gorm.DB {
-		return db.Raw(homes+waiting("q.*", table)+" ORDER BY id DESC LIMIT ?", append(slices.Clone(args), mostRequests)...)
+		query, args := waiting("q.*", table, slices.Sorted(maps.Keys(homes)), actor.MemberID)
+		return db.Raw(query+" ORDER BY id DESC LIMIT ?", append(args, mostRequests)...)
 	})
 }
 
