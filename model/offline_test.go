@@ -3,6 +3,7 @@ package model
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -112,6 +113,24 @@ func TestAnOfflineArrivalIsAdmittedWhileTheMeetingIsNotClosed(t *testing.T) {
 			i.Settle(nil, nil, refusal)
 			if i.Sentence(true) == "" || i.Sentence(false) == "" || i.Refusal != c.want.Code || (i.FactAt != nil) != (len(refusal.Details) > 0) {
 				t.Errorf("%d: %q, %q, %s", n, i.Sentence(true), i.Sentence(false), fmt.Sprint(i.FactAt))
+			}
+		}
+	}
+}
+
+func TestOnlyWhatWasAcceptedIsSaidToBeLate(t *testing.T) {
+	for _, c := range []struct {
+		item OfflineItem
+		late bool
+	}{
+		{OfflineItem{Late: true}, true},
+		{OfflineItem{}, false},
+		{OfflineItem{Late: true, Refusal: ErrNotOpenYet.Code}, false},
+		{OfflineItem{Refusal: ErrNotOpenYet.Code}, false},
+	} {
+		for _, toThemself := range []bool{true, false} {
+			if got := c.item.Sentence(toThemself); got == "" || strings.HasSuffix(got, "，记为迟到") != c.late {
+				t.Errorf("%+v: %q", c.item, got)
 			}
 		}
 	}

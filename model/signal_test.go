@@ -89,3 +89,16 @@ func TestB11_WhatStandsOutAndWhatDoesNot(t *testing.T) {
 		})
 	}
 }
+
+func TestASignalNamesFiveAndSaysThatThereAreMore(t *testing.T) {
+	a := meeting()
+	var facts []SignalFacts
+	for i, name := range []string{"甲", "乙", "丙", "丁", "戊", "己"} {
+		facts = append(facts, SignalFacts{SignalMember: SignalMember{MemberID: uint64(i + 1), Name: name}, Location: LocationOutside})
+	}
+	for n, want := range map[int]string{5: "（甲、乙、丙、丁、戊）", 6: "（甲、乙、丙、丁、戊等）"} {
+		if got := Signals(&a, time.Minute, facts[:n])[0].Message; !strings.Contains(got, want) {
+			t.Errorf("of %d: %s", n, got)
+		}
+	}
+}
