@@ -372,15 +372,16 @@ func TestAPostInTheBranchAndOneInItsGroupAreNoWorkTwice(t *testing.T) {
 	eachStage(t, func(t *testing.T, s *stage) {
 		m := s.aMeeting(0)
 		group := s.Group(m.branch, "第一党小组")
-		s.Post(m.secretary, group, model.GroupLeader)
-		p := s.Member(m.branch, "韩一", trial.InGroup(group))
+		both, p := s.Member(m.branch, "林三"), s.Member(m.branch, "韩一", trial.InGroup(group))
+		s.Post(both, m.branch, model.CommitteeMember)
+		s.Post(both, group, model.GroupLeader)
 		m.id = m.publish(group)
 		want(t, m.askLeave(p), 200, "ok")
-		work := as[service.HomeScreen](t, m.phone(m.secretary).get("/v1/home")).Work
+		work := as[service.HomeScreen](t, m.phone(both).get("/v1/home")).Work
 		if len(work) != 2 || work[0].Waiting+work[1].Waiting != 1 {
 			t.Errorf("the first screen: %+v", work)
 		}
-		if list := as[service.RequestPage](t, m.phone(m.secretary).get("/v1/approvals")); len(list.Items) != 1 {
+		if list := as[service.RequestPage](t, m.phone(both).get("/v1/approvals")); len(list.Items) != 1 {
 			t.Errorf("waiting: %+v", list.Items)
 		}
 	})
