@@ -332,6 +332,7 @@ var accessTable = []access{
 	}, [roles]int{401, 403, 200, 200, 200, 200, 200, 200, 200, 200, 200}, nil},
 	{"burden", true, to("/v1/burden?month=2026-03"), [roles]int{401, 403, 403, 403, 403, 403, 200, 200, 403, 403, 403}, nil},
 	{"burdenPage", true, to("/v1/burden.html"), [roles]int{401, 403, 403, 403, 403, 403, 200, 200, 403, 403, 403}, nil},
+	{"linkPaper", true, with("/v1/paper-links", body{"path": "/v1/burden.html"}), [roles]int{401, 403, 200, 200, 200, 200, 200, 200, 200, 200, 200}, nil},
 	{"answerComplaint", false, func(g *ground, l *land, _ *caller) call {
 		return call{path: fmt.Sprint("/v1/complaints/", g.complaint(l), "/answer"), body: body{"answer": "已经改正"}}
 	}, [roles]int{401, 403, 404, 404, 404, 404, 200, 200, 404, 404, 404}, nil},

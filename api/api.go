@@ -147,9 +147,13 @@ func (r *router) refusedAnyone(ctx context.Context, err error) {
 	}
 }
 
-// caller is whoever has the request's session.
-func (r *router) caller(ctx context.Context) (*model.Actor, error) {
-	actor, err := r.services.Sessions.Actor(ctx, token(ctx))
+// caller is whoever has the request's session, or made its pass for a paper.
+func (r *router) caller(ctx context.Context) (actor *model.Actor, err error) {
+	if a := askedOf(ctx); a.pass != "" {
+		actor, err = r.services.PaperLinks.Actor(ctx, a.pass, a.whole)
+	} else {
+		actor, err = r.services.Sessions.Actor(ctx, a.token)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -57,7 +57,7 @@ var officeWork = []string{
 	"answerComplaint", "answerObjection", "confirmHouseholdVisit", "updateMember", "unbindMember", "eraseMember", "inviteMember", "endMembership",
 	"transferMember", "addOrganisation", "importOrganisations", "updateOrganisation", "importRoster", "importServiceHours", "grantPost", "endPost",
 	"draftServiceDay", "editServiceDay", "repeatServiceDay", "cancelServiceDay", "newServiceDayCode", "confirmServiceHours", "tickServicePresence",
-	"publishServiceNeed", "rewordServiceDay", "setSlotCapacity", "signUpMembers", "recordPaperSheet", "showScreen", "recordMovement", "decideLeave", "decideLateRecord",
+	"publishServiceNeed", "rewordServiceDay", "setSlotCapacity", "signUpMembers", "recordPaperSheet", "showScreen", "linkPaper", "recordMovement", "decideLeave", "decideLateRecord",
 }
 
 type burdenRequest struct {

@@ -756,6 +756,8 @@ func (c *crowd) known(rt *rapid.T, op, name string) any {
 			return organisations[community]
 		}
 		return draw(organisations)
+	case "path":
+		return rapid.SampledFrom([]string{"/v1/burden.html", "/v1/activities/1/sheet.html", "/v1/activities/1/pack.zip?paper_sheet=true"}).Draw(rt, name)
 	case "host_id", "recorder_id":
 		return draw(c.members)
 	case "activity_id":

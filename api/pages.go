@@ -20,6 +20,9 @@ var scanPage []byte
 //go:embed pages/screen.html
 var screenPage []byte
 
+//go:embed pages/link.html
+var linkPage []byte
+
 //go:embed pages/index.html
 var indexPage []byte
 
@@ -46,7 +49,8 @@ func drawn(page *template.Template) func(any, error) ([]byte, error) {
 }
 
 // pages are what a browser sees: the front page, the documentation, the big
-// screen and the landing page of a code scanned outside WeChat. Nothing is loaded from elsewhere.
+// screen, papers on a computer and the landing page of a code scanned outside
+// WeChat. Nothing is loaded from elsewhere.
 func pages(engine *gin.Engine) {
 	page := func(body []byte) gin.HandlerFunc {
 		return func(g *gin.Context) { g.Data(http.StatusOK, html, body) }
@@ -55,6 +59,7 @@ func pages(engine *gin.Engine) {
 	engine.GET("/c/:code", page(scanPage))
 	engine.GET("/s/:code", page(scanPage))
 	engine.GET("/screen", page(screenPage))
+	engine.GET("/paper", page(linkPage))
 	engine.GET("/favicon.ico", func(g *gin.Context) { g.Status(http.StatusNoContent) })
 	docs := v5emb.NewHandlerWithConfig(swgui.Config{Title: "党日 API", SwaggerJSON: "/openapi.json", BasePath: "/docs/", HideCurl: true})
 	engine.GET("/docs/*any", func(g *gin.Context) {

@@ -26,6 +26,14 @@ func minutesPage(s *service.Services) useCase[showMinutesRequest, []byte] {
 	}
 }
 
+type linkPaperRequest struct{ Body service.PaperLinkInput }
+
+func linkPaper(s *service.Services) useCase[linkPaperRequest, *service.PaperLink] {
+	return func(ctx context.Context, actor *model.Actor, r *linkPaperRequest) (*service.PaperLink, error) {
+		return s.PaperLinks.Make(ctx, actor, r.Body)
+	}
+}
+
 type packRequest struct {
 	OfSide
 	PaperSheet bool `query:"paper_sheet" doc:"连同纸质签到表的照片；上面有签名，不给就不附"`

@@ -162,5 +162,6 @@ func routes(r *router) {
 	route(r, "POST", "/v1/complaints", "complain", "提意见，或请求更正、注销", member(r, complain(s)))
 	route(r, "POST", "/v1/complaints/{complaint_id}/answer", "answerComplaint", "答复意见", member(r, answerComplaint(s)))
 	route(r, "GET", "/v1/burden", "burden", "一个月请党员做了什么、依据哪一条", member(r, burden(r)))
+	route(r, "POST", "/v1/paper-links", "linkPaper", "在电脑上打印：取一个十分钟有效的网址", member(r, linkPaper(s)))
 	file(r, "/v1/burden.html", "burdenPage", "党员负担表（打印页）", html, member(r, burdenPage(r)))
 }

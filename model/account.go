@@ -5,6 +5,7 @@ import "time"
 // Refusals of signing in, sessions and binding.
 var (
 	ErrSignInAgain     = &Error{Kind: Unauthenticated, Code: "sign_in_again", Message: "登录已失效，请重新进入小程序"}
+	ErrPaperLink       = &Error{Kind: Unauthenticated, Code: "paper_link", Message: "这个网址已失效或不完整，请在小程序里重新取一个"}
 	ErrBadLoginCode    = &Error{Kind: Conflict, Code: "bad_login_code", Message: "微信登录已过期，请重新进入小程序"}
 	ErrNotBound        = &Error{Kind: Forbidden, Code: "not_bound", Message: "请先验证手机号，确认您的党员身份"}
 	ErrPhoneUnknown    = &Error{Kind: Conflict, Code: "phone_unknown", Message: "这个手机号不在党员名册中，请联系党支部书记登记"}

@@ -92,6 +92,7 @@ type Services struct {
 	Photos        *Photos
 	PaperSheets   *PaperSheets
 	Papers        *Papers
+	PaperLinks    *PaperLinks
 	Home          *Home
 	Credits       *Credits
 	Consents      *Consents
@@ -163,6 +164,7 @@ func New(p Parts) *Services {
 		Photos:        photos,
 		PaperSheets:   &PaperSheets{db: p.DB, boards: boards, settings: p.Settings, now: p.Now},
 		Papers:        &Papers{db: p.DB, photos: photos, sheets: sheets, settings: p.Settings, now: p.Now},
+		PaperLinks:    &PaperLinks{db: p.DB, sessions: sessions, codes: codes, now: p.Now},
 		Home:          home,
 		Credits:       credits,
 		Consents:      &Consents{db: p.DB, catalogue: p.Settings.Catalogue, limits: limits, now: p.Now},

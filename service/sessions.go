@@ -262,7 +262,23 @@ func (s *Sessions) actorAnd(ctx context.Context, token string, keys ...string) (
 	if len(token) < 20 || len(token) > 100 {
 		return nil, nil, model.ErrSignInAgain
 	}
-	hash := digest(token)
+	return s.byHash(ctx, digest(token), keys...)
+}
+
+// lent is the actor of a session that somebody else acts by.
+func (s *Sessions) lent(ctx context.Context, id uint64) (*model.Actor, error) {
+	session, err := find[model.Session](s.db.WithContext(ctx), id, model.ErrPaperLink)
+	if err != nil {
+		return nil, err
+	}
+	actor, _, err := s.byHash(ctx, session.TokenHash)
+	if errors.Is(err, model.ErrSignInAgain) {
+		err = model.ErrPaperLink
+	}
+	return actor, err
+}
+
+func (s *Sessions) byHash(ctx context.Context, hash string, keys ...string) (*model.Actor, []string, error) {
 	if !s.pace.take(hash, sessionPace, sessionBurst) {
 		return nil, nil, model.ErrTooMany.After(time.Second)
 	}

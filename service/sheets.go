@@ -125,9 +125,10 @@ func (s *Sheets) sheet(a *model.Activity, organisation string, seats []seat, all
 	return out
 }
 
-// times are when somebody came and went, or on which days.
+// times are when somebody came and went, to the minute as on any sheet, or on
+// which days.
 func (s *Sheets) times(a *model.Activity, seat *seat) string {
-	local := func(t time.Time) string { return t.In(s.settings.Zone).Format("15:04:05") }
+	local := func(t time.Time) string { return t.In(s.settings.Zone).Format("15:04") }
 	if a.Daily {
 		return daysText(seat.DaysPresent())
 	}

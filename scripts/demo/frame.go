@@ -36,10 +36,12 @@ func (s *Story) GoOn() {
 	for line := range strings.Lines(fmt.Sprintf(howToSignIn, s.Simulator, s.secretary.openID, s.API, s.API)) {
 		s.print("    %s", line)
 	}
-	s.print("\n")
+	s.print("\n  接着在浏览器里看签到表：再粘贴这一行，打开它给出的网址，十分钟内有效。\n\n    "+howToPrint+"\n\n", s.API, s.path("/sheet.html"))
 }
 
 const howToSignIn = `CODE=$(curl -s -X POST %s/_sim/users/%s/login-code | cut -d'"' -f4)
 TOKEN=$(curl -s %s/v1/sessions -H 'Content-Type: application/json' -d "{\"code\":\"$CODE\"}" | sed 's/.*"token":"\([^"]*\)".*/\1/')
 curl -s %s/v1/home -H "Authorization: Bearer $TOKEN"
 `
+
+const howToPrint = `curl -s %s/v1/paper-links -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"path":"%s"}'`

@@ -1,0 +1,72 @@
+package service
+
+import (
+	"context"
+	"crypto/hmac"
+	"time"
+
+	"gorm.io/gorm"
+
+	"dangri/model"
+)
+
+// PaperLinks open one paper on a computer as its maker may see it on the phone:
+// papers are printed in an office, where nobody signs in with WeChat.
+type PaperLinks struct {
+	db       *gorm.DB
+	sessions *Sessions
+	codes    codes
+	now      func() time.Time
+}
+
+const (
+	paperLinkLife = 10 * time.Minute
+	paperPassTag  = "paper_pass" // the purpose of its signature
+	paperPassMAC  = 22           // characters of its signature: 132 bit
+)
+
+// PaperLinkInput says which paper.
+type PaperLinkInput struct {
+	Path string `json:"path" maxLength:"160" pattern:"^/v1/[0-9A-Za-z/_-]+[.](html|xlsx|zip)([?][0-9A-Za-z_=&-]+)?$" doc:"打印页、Excel 或资料包的地址，与小程序自己取它时相同，如 /v1/activities/12/sheet.html"`
+}
+
+// PaperLink is the address of a paper for a computer.
+type PaperLink struct {
+	URL    string    `json:"url" doc:"复制出来，在电脑的浏览器里打开；# 后面的部分不会发给服务器"`
+	EndsAt time.Time `json:"ends_at" doc:"这个网址何时失效：十分钟后"`
+}
+
+// Make makes the address of one paper for a computer's browser. For ten
+// minutes it opens this paper and nothing else, and shows what its maker may
+// see at that moment; it is dead before when the session that made it ends.
+// Opening the paper is audited as if the maker opened it. Whether there is such
+// a paper shows only when the address is opened.
+func (s *PaperLinks) Make(ctx context.Context, actor *model.Actor, in PaperLinkInput) (*PaperLink, error) {
+	now := s.now()
+	ends := now.Add(paperLinkLife).Truncate(time.Second)
+	body := join36(actor.SessionID, uint64(ends.Unix()))
+	pass := body + "." + s.codes.paperPass(body, in.Path)
+	if err := auditBy(s.db.WithContext(ctx), now, actor, "link_paper", "session", actor.SessionID, "ok", map[string]any{"path": in.Path}); err != nil {
+		return nil, err
+	}
+	return &PaperLink{URL: s.codes.settings.PublicURL + "/paper#" + pass + "@" + in.Path, EndsAt: ends}, nil
+}
+
+// Actor is who made the pass, with the rights of today, if it is good for just
+// this path and query.
+func (s *PaperLinks) Actor(ctx context.Context, pass, path string) (*model.Actor, error) {
+	body, sign, ok := cutLast(pass)
+	if !ok || len(pass) > 64 || !hmac.Equal([]byte(sign), []byte(s.codes.paperPass(body, path))) {
+		return nil, model.ErrPaperLink
+	}
+	n, ok := split36(body, 2)
+	if !ok || !s.now().Before(time.Unix(int64(n[1]), 0)) { //nolint:gosec // signed here
+		return nil, model.ErrPaperLink
+	}
+	return s.sessions.lent(ctx, n[0])
+}
+
+// paperPass signs that whoever body names lets the paper at path be seen.
+func (c codes) paperPass(body, path string) string {
+	return mac(c.key, paperPassTag, body+" "+path)[:paperPassMAC]
+}
