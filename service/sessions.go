@@ -321,40 +321,47 @@ func (s *Sessions) trusted(value string, now time.Time) *sessionCopy {
 	return c
 }
 
-// load reads the session and the actor's rights from the database and leaves a
-// copy in Redis.
+// load reads the session and the actor's rights from the database, in one query
+// because a district that arrives loads all of its sessions, and leaves a copy
+// in Redis.
 func (s *Sessions) load(ctx context.Context, hash string, now time.Time) (*model.Actor, error) {
 	db := s.db.WithContext(ctx)
 	today := model.DayOf(now, s.settings.Zone)
-	var row struct {
+	var rows []struct { // one for each post, and one where there is none
 		model.Session
 		Openid   string
 		MemberID uint64
 		Name     string
 		BranchID uint64
 		GroupID  *uint64
+
+		PostID    *uint64
+		PostIn    uint64
+		PostKind  model.PostKind
+		PostFrom  model.Day
+		PostUntil model.Day
 	}
 	err := db.Table("sessions s").
-		Select("s.*, a.openid, COALESCE(m.id, 0) AS member_id, COALESCE(m.name, '') AS name, COALESCE(b.branch_id, 0) AS branch_id, b.group_id").
+		Select("s.*, a.openid, COALESCE(m.id, 0) AS member_id, COALESCE(m.name, '') AS name, COALESCE(b.branch_id, 0) AS branch_id, b.group_id, p.id AS post_id, "+
+			"COALESCE(p.organisation_id, 0) AS post_in, COALESCE(p.kind, '') AS post_kind, COALESCE(p.from_day, '') AS post_from, COALESCE(p.until_day, '') AS post_until").
 		Joins("JOIN accounts a ON a.id = s.account_id").
 		Joins("LEFT JOIN members m ON m.id = a.member_id").
 		Joins("LEFT JOIN memberships b ON b.member_id = m.id AND b.from_day <= ? AND b.until_day > ?", today, today).
-		Where("s.token_hash = ?", hash).Take(&row).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return nil, model.ErrSignInAgain
-	}
+		Joins("LEFT JOIN posts p ON p.member_id = m.id AND p.from_day <= ? AND p.until_day > ?", today, today).
+		Where("s.token_hash = ?", hash).Order("p.id").Find(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("load session: %w", err)
 	}
-	if !row.AliveAt(now, s.settings.SessionIdle) {
+	if len(rows) == 0 || !rows[0].AliveAt(now, s.settings.SessionIdle) {
 		return nil, model.ErrSignInAgain
 	}
+	row := rows[0]
 	actor := model.Actor{SessionID: row.ID, AccountID: row.AccountID, OpenID: row.Openid,
 		MemberID: row.MemberID, Name: row.Name, BranchID: row.BranchID, GroupID: row.GroupID}
-	if actor.MemberID != 0 {
-		err := db.Where("member_id = ? AND from_day <= ? AND until_day > ?", actor.MemberID, today, today).Find(&actor.Posts).Error
-		if err != nil {
-			return nil, fmt.Errorf("load posts: %w", err)
+	for _, r := range rows {
+		if r.PostID != nil {
+			actor.Posts = append(actor.Posts, model.Post{ID: *r.PostID, MemberID: r.MemberID, OrganisationID: r.PostIn, Kind: r.PostKind,
+				Span: model.Span{From: r.PostFrom, Until: r.PostUntil}})
 		}
 	}
 	if now.Sub(row.SeenAt) >= copyLife {
