@@ -94,6 +94,7 @@ func describe(engine *gin.Engine, r *router) huma.API {
 	config.RejectUnknownQueryParameters = true
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"session": {Type: "http", Scheme: "bearer", Description: "signIn 给的 token"},
+		"paper":   {Type: "apiKey", In: "header", Name: "Paper-Pass", Description: "linkPaper 给的网址里 # 与 @ 之间的部分：在电脑上打开这一份，不用登录"},
 	}
 	a := humagin.New(engine, config)
 	a.UseMiddleware(rememberRequest)
@@ -109,7 +110,7 @@ type router struct {
 	services *service.Services
 	log      *slog.Logger
 	stopping <-chan struct{}
-	filing   sync.Map // the sessions for which a file is being made
+	filing   sync.Map // the sessions for which a paper is being made
 }
 
 type (
@@ -149,10 +150,10 @@ func (r *router) refusedAnyone(ctx context.Context, err error) {
 
 // caller is whoever has the request's session, or made its pass for a paper.
 func (r *router) caller(ctx context.Context) (actor *model.Actor, err error) {
-	if a := askedOf(ctx); a.pass != "" {
-		actor, err = r.services.PaperLinks.Actor(ctx, a.pass, a.whole)
+	if p, ok := ctx.Value(paperKey).(paperAsked); ok {
+		actor, err = r.services.PaperLinks.Actor(ctx, p.pass, p.path)
 	} else {
-		actor, err = r.services.Sessions.Actor(ctx, a.token)
+		actor, err = r.services.Sessions.Actor(ctx, token(ctx))
 	}
 	if err != nil {
 		return nil, err

@@ -1,13 +1,15 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"net/http"
 	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humagin"
+
+	"dangri/model"
 )
 
 const (
@@ -24,10 +26,8 @@ type fileAnswer struct {
 	Body        []byte
 }
 
-// file registers an endpoint that answers with a file instead of JSON. A
-// session has one file made at a time: they are the dearest answers, and
-// whoever asks for twenty at once is to hold up nobody else.
-func file[In any](r *router, path, id, summary, contentType string, e endpoint[In, []byte]) {
+// file registers an endpoint that answers with a file instead of JSON.
+func file[In any](r *router, path, id, summary, contentType string, e endpoint[In, []byte], also ...func(*huma.Operation)) {
 	media, _, _ := strings.Cut(contentType, ";")
 	disposition := ""
 	switch contentType {
@@ -39,13 +39,10 @@ func file[In any](r *router, path, id, summary, contentType string, e endpoint[I
 	op := operation(http.MethodGet, path, id, summary, ordinary, e.signed)
 	op.Responses["200"] = &huma.Response{Description: summary,
 		Content: map[string]*huma.MediaType{media: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}}
+	for _, f := range also {
+		f(&op)
+	}
 	huma.Register(r.api, op, func(ctx context.Context, in *In) (*fileAnswer, error) {
-		if who := cmp.Or(token(ctx), askedOf(ctx).pass); who != "" && contentType != jpeg { // a screen shows several photos, and none is made
-			if _, busy := r.filing.LoadOrStore(who, true); busy {
-				return nil, problemOf(errFiling)
-			}
-			defer r.filing.Delete(who)
-		}
 		body, err := e.call(ctx, in)
 		if err != nil {
 			return nil, refuse(ctx, r.log, err)
@@ -53,6 +50,34 @@ func file[In any](r *router, path, id, summary, contentType string, e endpoint[I
 		return &fileAnswer{ContentType: contentType, Disposition: disposition, Body: body}, nil
 	})
 	delete(op.Responses, strconv.Itoa(http.StatusUnprocessableEntity))
+}
+
+// document registers a paper, which a computer may have by a pass in place of a
+// session. A session has one made at a time: they are the dearest answers, and
+// whoever asks for twenty at once is to hold up nobody else.
+func document[In any](r *router, path, id, summary, contentType string, use useCase[In, []byte]) {
+	one := member(r, func(ctx context.Context, actor *model.Actor, in *In) ([]byte, error) {
+		if _, busy := r.filing.LoadOrStore(actor.SessionID, true); busy {
+			return nil, errFiling
+		}
+		defer r.filing.Delete(actor.SessionID)
+		return use(ctx, actor, in)
+	})
+	file(r, path, id, summary, contentType, one, func(op *huma.Operation) {
+		op.Security = append(op.Security, map[string][]string{"paper": {}})
+		op.Middlewares = append(op.Middlewares, takePass)
+	})
+}
+
+// paperAsked is a paper that is asked for by a pass.
+type paperAsked struct{ pass, path string }
+
+// takePass keeps the pass for the endpoint, with what it must be good for.
+func takePass(ctx huma.Context, next func(huma.Context)) {
+	if pass := ctx.Header("Paper-Pass"); pass != "" {
+		ctx = huma.WithValue(ctx, paperKey, paperAsked{pass, humagin.Unwrap(ctx).Request.URL.RequestURI()})
+	}
+	next(ctx)
 }
 
 // tagOf groups the endpoints in the documentation.

@@ -87,12 +87,12 @@ type contextKey int
 const (
 	askedKey contextKey = iota
 	requestIDKey
+	paperKey
 )
 
 // asked is what of a request is not in an endpoint's input. The path holds
-// numbers and nothing personal; whole is the path with its query, where a pass
-// for a paper is given.
-type asked struct{ operation, path, token, address, pass, whole string }
+// numbers and nothing personal.
+type asked struct{ operation, path, token, address string }
 
 // rememberRequest keeps it for the endpoint.
 func rememberRequest(ctx huma.Context, next func(huma.Context)) {
@@ -101,11 +101,7 @@ func rememberRequest(ctx huma.Context, next func(huma.Context)) {
 	if !strings.EqualFold(scheme, "Bearer") {
 		token = ""
 	}
-	a := asked{operation: ctx.Operation().OperationID, path: g.Request.URL.Path, token: strings.TrimSpace(token), address: g.ClientIP()}
-	if a.pass = g.GetHeader("Paper-Pass"); a.pass != "" {
-		a.whole = g.Request.URL.RequestURI()
-	}
-	next(huma.WithValue(ctx, askedKey, a))
+	next(huma.WithValue(ctx, askedKey, asked{ctx.Operation().OperationID, g.Request.URL.Path, strings.TrimSpace(token), g.ClientIP()}))
 }
 
 func askedOf(ctx context.Context) asked {

@@ -57,8 +57,11 @@ func TestAPassForAPaperOpensNothingElseAndDiesWithItsMakersSession(t *testing.T)
 		other := m.publish(m.branch)
 		path := m.path(m.id, "/sheet.html")
 		pass := m.link(m.secretary, path)
-		for _, elsewhere := range []string{m.path(other, "/sheet.html"), path + "?branch_id=1", path + "?", m.path(m.id, "/sheet.xlsx"), m.path(m.id, "/roster"), "/v1/home", "/v1/me/data"} {
+		for _, elsewhere := range []string{m.path(other, "/sheet.html"), path + "?branch_id=1", path + "?", m.path(m.id, "/sheet.xlsx")} {
 			want(t, s.opens(pass, elsewhere), 401, "paper_link")
+		}
+		for _, noPaper := range []string{m.path(m.id, "/roster"), m.path(m.id, "/board"), "/v1/home", "/v1/me/data"} {
+			want(t, s.opens(pass, noPaper), 401, "sign_in_again")
 		}
 		for i := range pass { // each character counts
 			flipped := pass[:i] + map[bool]string{true: "b", false: "a"}[pass[i] == 'a'] + pass[i+1:]
@@ -68,8 +71,8 @@ func TestAPassForAPaperOpensNothingElseAndDiesWithItsMakersSession(t *testing.T)
 			want(t, s.opens(foreign, path), 401, "paper_link")
 		}
 		want(t, s.nobody().do("GET", path, nil, "Authorization", "Bearer "+pass), 401, "sign_in_again")
-		want(t, s.nobody().do("POST", "/v1/check-ins", body{"code": m.code().Code, "nonce": nonce()}, "Paper-Pass", pass), 401, "paper_link")
-		for _, bad := range []string{"/v1/home", "//evil.example/v1/x.html", "/v1/../docs/x.html", "/v1/a.html?next=//evil", "/v1/a.html#x", "/docs", "", "/v1/activities/1/sheet.html?a=b&c=%2f"} {
+		want(t, s.nobody().do("POST", "/v1/check-ins", body{"code": m.code().Code, "nonce": nonce()}, "Paper-Pass", pass), 401, "sign_in_again")
+		for _, bad := range []string{"/v1/home", "//evil.example/v1/x.html", "/v1/../docs/x.html", "/v1/a.html?next=//evil", "/v1/a.html#x", "/docs", "", "/v1/Zhang-13800000000.html", "/v1/members/张.html", "/v1/activities/1/sheet.html?a=b&c=%2f"} {
 			want(t, m.phone(m.secretary).post("/v1/paper-links", body{"path": bad}), 400, "invalid_input")
 		}
 

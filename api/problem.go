@@ -193,6 +193,7 @@ func humaProblem(status int, errs []error) *problem {
 var patterns = map[string]string{
 	`^([0-9]{4}-[0-9]{2}-[0-9]{2})?$`: "应为 2026-03-10 的形式",
 	`^([0-9]{4}-[0-9]{2})?$`:          "应为 2026-03 的形式",
+	`^/v1/([a-z-]+/|[0-9]+/|[0-9]{4}Q[1-4]/)*[a-z-]+[.](html|xlsx|zip)([?][0-9A-Za-z_=&-]+)?$`: "应为打印页、Excel 或资料包的地址，如 /v1/activities/12/sheet.html",
 }
 
 // fieldProblemOf keeps what is ours of a detail: the name of a field that we do

@@ -15,6 +15,9 @@ func (s *Sessions) Deafen() {
 	clear(s.changed)
 }
 
+// ServeLoads loads sessions, as Run does among much else.
+func (s *Sessions) ServeLoads(ctx context.Context) { _ = s.loads.keepServing(ctx) }
+
 // AlsoRun adds background work.
 func (s *Services) AlsoRun(f func(context.Context) error) { s.run = append(s.run, f) }
 

@@ -3,8 +3,11 @@ package service
 import (
 	"context"
 	"crypto/hmac"
+	"strconv"
+	"strings"
 	"time"
 
+	"github.com/go-redis/redis_rate/v10"
 	"gorm.io/gorm"
 
 	"dangri/model"
@@ -15,6 +18,7 @@ import (
 type PaperLinks struct {
 	db       *gorm.DB
 	sessions *Sessions
+	limits   *limits
 	codes    codes
 	now      func() time.Time
 }
@@ -27,7 +31,7 @@ const (
 
 // PaperLinkInput says which paper.
 type PaperLinkInput struct {
-	Path string `json:"path" maxLength:"160" pattern:"^/v1/[0-9A-Za-z/_-]+[.](html|xlsx|zip)([?][0-9A-Za-z_=&-]+)?$" doc:"打印页、Excel 或资料包的地址，与小程序自己取它时相同，如 /v1/activities/12/sheet.html"`
+	Path string `json:"path" maxLength:"160" pattern:"^/v1/([a-z-]+/|[0-9]+/|[0-9]{4}Q[1-4]/)*[a-z-]+[.](html|xlsx|zip)([?][0-9A-Za-z_=&-]+)?$" doc:"打印页、Excel 或资料包的地址，与小程序自己取它时相同，如 /v1/activities/12/sheet.html"`
 }
 
 // PaperLink is the address of a paper for a computer.
@@ -38,15 +42,20 @@ type PaperLink struct {
 
 // Make makes the address of one paper for a computer's browser. For ten
 // minutes it opens this paper and nothing else, and shows what its maker may
-// see at that moment; it is dead before when the session that made it ends.
-// Opening the paper is audited as if the maker opened it. Whether there is such
-// a paper shows only when the address is opened.
+// see at that moment; it is dead before when the session that made it ends, so
+// also when the maker signs in anew. Opening the paper is audited as if the maker
+// opened it. Whether there is such a paper shows only when the address is opened.
+// Thirty a minute for one person.
 func (s *PaperLinks) Make(ctx context.Context, actor *model.Actor, in PaperLinkInput) (*PaperLink, error) {
+	if err := s.limits.take(ctx, "paper_link", strconv.FormatUint(actor.AccountID, 10), redis_rate.PerMinute(30)); err != nil {
+		return nil, err
+	}
 	now := s.now()
 	ends := now.Add(paperLinkLife).Truncate(time.Second)
+	paper, _, _ := strings.Cut(in.Path, "?")
 	body := join36(actor.SessionID, uint64(ends.Unix()))
 	pass := body + "." + s.codes.paperPass(body, in.Path)
-	if err := auditBy(s.db.WithContext(ctx), now, actor, "link_paper", "session", actor.SessionID, "ok", map[string]any{"path": in.Path}); err != nil {
+	if err := auditBy(s.db.WithContext(ctx), now, actor, "link_paper", "session", actor.SessionID, "ok", map[string]any{"path": paper}); err != nil {
 		return nil, err
 	}
 	return &PaperLink{URL: s.codes.settings.PublicURL + "/paper#" + pass + "@" + in.Path, EndsAt: ends}, nil
@@ -60,7 +69,7 @@ func (s *PaperLinks) Actor(ctx context.Context, pass, path string) (*model.Actor
 		return nil, model.ErrPaperLink
 	}
 	n, ok := split36(body, 2)
-	if !ok || !s.now().Before(time.Unix(int64(n[1]), 0)) { //nolint:gosec // signed here
+	if !ok || !s.now().Before(time.Unix(int64(n[1]), 0)) {
 		return nil, model.ErrPaperLink
 	}
 	return s.sessions.lent(ctx, n[0])

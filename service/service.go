@@ -164,7 +164,7 @@ func New(p Parts) *Services {
 		Photos:        photos,
 		PaperSheets:   &PaperSheets{db: p.DB, boards: boards, settings: p.Settings, now: p.Now},
 		Papers:        &Papers{db: p.DB, photos: photos, sheets: sheets, settings: p.Settings, now: p.Now},
-		PaperLinks:    &PaperLinks{db: p.DB, sessions: sessions, codes: codes, now: p.Now},
+		PaperLinks:    &PaperLinks{db: p.DB, sessions: sessions, limits: limits, codes: codes, now: p.Now},
 		Home:          home,
 		Credits:       credits,
 		Consents:      &Consents{db: p.DB, catalogue: p.Settings.Catalogue, limits: limits, now: p.Now},
@@ -184,7 +184,7 @@ func New(p Parts) *Services {
 		Complaints:    &Complaints{db: p.DB, settings: p.Settings, now: p.Now},
 		OwnData:       &OwnData{db: p.DB, sessions: sessions, signUps: signUps, seal: seal, settings: p.Settings, now: p.Now},
 		Health:        &Health{db: p.DB, cache: cache},
-		run:           []func(context.Context) error{sessions.watchChanges, checkIns.arrivals.keepServing, home.screens.keepServing, reminders.keepSending, signUps.signings.keepServing, signUps.tendLines, credits.keepUp, hourly(calendars.Extend), hourly(series.Extend), record.keepSealing, hourly(retention.daily)},
+		run:           []func(context.Context) error{sessions.watchChanges, sessions.loads.keepServing, checkIns.arrivals.keepServing, home.screens.keepServing, reminders.keepSending, signUps.signings.keepServing, signUps.tendLines, credits.keepUp, hourly(calendars.Extend), hourly(series.Extend), record.keepSealing, hourly(retention.daily)},
 		log:           p.Log,
 	}
 }

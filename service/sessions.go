@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	json "github.com/go-json-experiment/json"
-	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -27,12 +27,11 @@ type Sessions struct {
 	platform Platform
 	settings Settings
 	now      func() time.Time
-	loads    singleflight.Group
+	loads    *groups[string, *model.Actor] // by the hash of the token
 	pace     buckets
 
 	mu      sync.Mutex
 	changed map[uint64]time.Time // recent changes by session
-	changes uint64               // how many this replica made
 	heard   time.Time            // when changes were last read
 }
 
@@ -41,10 +40,14 @@ const (
 	changePeriod  = 500 * time.Millisecond // how often changes are read
 	changeSilence = 5 * time.Second        // after that without news no copy is trusted
 	clockSkew     = 10 * time.Second       // how far replicas' clocks may differ
+	sessionGroup  = 128                    // the most sessions that are loaded together
+	sessionQueue  = 4096                   // beyond that callers are asked to come again
 )
 
 func newSessions(p Parts, c *cache) *Sessions {
-	return &Sessions{db: p.DB, cache: c, platform: p.Platform, settings: p.Settings, now: p.Now, changed: map[uint64]time.Time{}}
+	s := &Sessions{db: p.DB, cache: c, platform: p.Platform, settings: p.Settings, now: p.Now, changed: map[uint64]time.Time{}}
+	s.loads = newGroups(sessionGroup, sessionQueue, s.load)
+	return s
 }
 
 // SignInInput is what wx.login gave the phone.
@@ -219,7 +222,6 @@ func (s *Sessions) forget(ctx context.Context, sessions []model.Session, now tim
 	}
 	keys := make([]string, len(sessions))
 	s.mu.Lock()
-	s.changes++
 	for i := range sessions {
 		s.changed[sessions[i].ID] = now
 		keys[i] = sessionKey(sessions[i].TokenHash)
@@ -283,23 +285,13 @@ func (s *Sessions) byHash(ctx context.Context, hash string, keys ...string) (*mo
 		return nil, nil, model.ErrTooMany.After(time.Second)
 	}
 	values := s.cache.get(ctx, append([]string{sessionKey(hash)}, keys...)...)
-	now := s.now()
-	if c := s.trusted(values[0], now); c != nil {
+	if c := s.trusted(values[0], s.now()); c != nil {
 		return &c.Actor, values[1:], nil
 	}
-	// One load serves all who wait for the same session, but not who comes after
-	// a change that the load may not have seen; a waiter that gives up must not
-	// take the others with it.
-	s.mu.Lock()
-	load := fmt.Sprint(hash, s.changes)
-	s.mu.Unlock()
-	loaded, err, _ := s.loads.Do(load, func() (any, error) {
-		return s.load(context.WithoutCancel(ctx), hash, now)
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return loaded.(*model.Actor), values[1:], nil
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), groupPatience)
+	defer cancel()
+	actor, err := s.loads.ask(ctx, hash)
+	return actor, values[1:], err
 }
 
 // trusted is the copy if it still says the truth, else nil.
@@ -321,10 +313,38 @@ func (s *Sessions) trusted(value string, now time.Time) *sessionCopy {
 	return c
 }
 
-// load reads the session and the actor's rights from the database, in one query
-// because a district that arrives loads all of its sessions, and leaves a copy
-// in Redis.
-func (s *Sessions) load(ctx context.Context, hash string, now time.Time) (*model.Actor, error) {
+// load reads the sessions of a group and their actors' rights from the database
+// in one query, because a district that arrives comes with all of its sessions,
+// notes their use, and leaves copies in Redis.
+func (s *Sessions) load(ctx context.Context, group []*rider[string, *model.Actor]) {
+	hashes := questions(group)
+	slices.Sort(hashes)
+	copies, err := s.read(ctx, slices.Compact(hashes), s.now())
+	if err != nil {
+		failAll(group, err)
+		return
+	}
+	kept := make(map[string]string, len(copies))
+	for hash, c := range copies {
+		text, err := json.Marshal(c)
+		if err != nil {
+			failAll(group, fmt.Errorf("copy session: %w", err))
+			return
+		}
+		kept[sessionKey(hash)] = string(text)
+	}
+	s.cache.set(ctx, copyLife, kept)
+	for _, r := range group {
+		if c := copies[r.question]; c != nil {
+			r.answer(&c.Actor, nil)
+		} else {
+			r.answer(nil, model.ErrSignInAgain)
+		}
+	}
+}
+
+// read is the sessions that are alive, by the hash of their token.
+func (s *Sessions) read(ctx context.Context, hashes []string, now time.Time) (map[string]*sessionCopy, error) {
 	db := s.db.WithContext(ctx)
 	today := model.DayOf(now, s.settings.Zone)
 	var rows []struct { // one for each post, and one where there is none
@@ -348,34 +368,42 @@ func (s *Sessions) load(ctx context.Context, hash string, now time.Time) (*model
 		Joins("LEFT JOIN members m ON m.id = a.member_id").
 		Joins("LEFT JOIN memberships b ON b.member_id = m.id AND b.from_day <= ? AND b.until_day > ?", today, today).
 		Joins("LEFT JOIN posts p ON p.member_id = m.id AND p.from_day <= ? AND p.until_day > ?", today, today).
-		Where("s.token_hash = ?", hash).Order("p.id").Find(&rows).Error
+		Where("s.token_hash IN ?", hashes).Order("s.id, p.id").Find(&rows).Error
 	if err != nil {
-		return nil, fmt.Errorf("load session: %w", err)
+		return nil, fmt.Errorf("load %d sessions: %w", len(hashes), err)
 	}
-	if len(rows) == 0 || !rows[0].AliveAt(now, s.settings.SessionIdle) {
-		return nil, model.ErrSignInAgain
-	}
-	row := rows[0]
-	actor := model.Actor{SessionID: row.ID, AccountID: row.AccountID, OpenID: row.Openid,
-		MemberID: row.MemberID, Name: row.Name, BranchID: row.BranchID, GroupID: row.GroupID}
+	copies := make(map[string]*sessionCopy, len(hashes))
+	var used []uint64
 	for _, r := range rows {
+		if !r.AliveAt(now, s.settings.SessionIdle) {
+			continue
+		}
+		c := copies[r.TokenHash]
+		if c == nil {
+			c = &sessionCopy{Day: today, MadeAt: now, SeenAt: r.SeenAt, ExpiresAt: r.ExpiresAt, Actor: model.Actor{SessionID: r.ID, AccountID: r.AccountID,
+				OpenID: r.Openid, MemberID: r.MemberID, Name: r.Name, BranchID: r.BranchID, GroupID: r.GroupID}}
+			copies[r.TokenHash] = c
+			if now.Sub(r.SeenAt) >= copyLife {
+				used, c.SeenAt = append(used, r.ID), now
+			}
+		}
 		if r.PostID != nil {
-			actor.Posts = append(actor.Posts, model.Post{ID: *r.PostID, MemberID: r.MemberID, OrganisationID: r.PostIn, Kind: r.PostKind,
+			c.Actor.Posts = append(c.Actor.Posts, model.Post{ID: *r.PostID, MemberID: r.MemberID, OrganisationID: r.PostIn, Kind: r.PostKind,
 				Span: model.Span{From: r.PostFrom, Until: r.PostUntil}})
 		}
 	}
-	if now.Sub(row.SeenAt) >= copyLife {
-		if err := db.Model(&model.Session{}).Where("id = ?", row.ID).Update("seen_at", now).Error; err != nil {
-			return nil, fmt.Errorf("note use of session: %w", err)
-		}
-		row.SeenAt = now
+	if len(used) == 0 {
+		return copies, nil
 	}
-	c, err := json.Marshal(sessionCopy{Actor: actor, Day: today, MadeAt: now, SeenAt: row.SeenAt, ExpiresAt: row.ExpiresAt})
+	note := func() error { return db.Model(&model.Session{}).Where("id IN ?", used).Update("seen_at", now).Error }
+	err = note()
+	for try := 0; try < 3 && collided(err); try++ { // they may be ended at the same time
+		err = note()
+	}
 	if err != nil {
-		return nil, fmt.Errorf("copy session: %w", err)
+		return nil, fmt.Errorf("note use of %d sessions: %w", len(used), err)
 	}
-	s.cache.set(ctx, sessionKey(hash), string(c), copyLife)
-	return &actor, nil
+	return copies, nil
 }
 
 // watchChanges reads which sessions changed on other replicas.

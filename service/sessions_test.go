@@ -384,6 +384,10 @@ func TestH5_OldRedisDumpRevivesNoRevokedSession(t *testing.T) {
 				restore()
 				deaf := service.New(w.Parts)
 				deaf.Sessions.Deafen()
+				ctx, stop := context.WithCancel(t.Context())
+				served := make(chan struct{})
+				go func() { deaf.Sessions.ServeLoads(ctx); close(served) }()
+				defer func() { stop(); <-served }()
 				err := call(t, deaf, token)
 				if trusted := pause < time.Minute; trusted != (err == nil) {
 					t.Errorf("control: a replica that hears of no changes says %v; the dump must be able to revive a session younger than a minute", err)
