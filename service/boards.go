@@ -230,7 +230,7 @@ func (s *Boards) make(ctx context.Context, id uint64, version string) (*boardCop
 		if err != nil {
 			return nil, fmt.Errorf("copy board %d: %w", id, err)
 		}
-		s.cache.set(ctx, time.Minute, map[string]string{boardKey(id): string(value)})
+		s.cache.set(ctx, boardKey(id), string(value), time.Minute)
 		s.announceAgain(ctx, id)
 		return c, nil
 	})

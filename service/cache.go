@@ -116,16 +116,9 @@ func (c *cache) look(ctx context.Context, l *lookup) {
 	}
 }
 
-// set keeps values by their keys for a while, or does nothing.
-func (c *cache) set(ctx context.Context, life time.Duration, values map[string]string) {
-	if len(values) == 0 {
-		return
-	}
-	_, _ = c.do(ctx, func(ctx context.Context, p redis.Pipeliner) {
-		for key, value := range values {
-			p.Set(ctx, c.prefix+key, value, life)
-		}
-	})
+// set keeps a value for a while, or does nothing.
+func (c *cache) set(ctx context.Context, key, value string, life time.Duration) {
+	_, _ = c.do(ctx, func(ctx context.Context, p redis.Pipeliner) { p.Set(ctx, c.prefix+key, value, life) })
 }
 
 // drop forgets the keys, or does nothing.

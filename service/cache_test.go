@@ -28,7 +28,7 @@ func TestH3_AfterThreeMissesAnAbsentRedisIsAskedNoMore(t *testing.T) {
 			t.Fatalf("got %q", got)
 		}
 	}
-	c.set(t.Context(), 0, map[string]string{"a": "1"})
+	c.set(t.Context(), "a", "1", 0)
 	c.drop(t.Context(), "a")
 	if c.bump(t.Context(), 0, "a") {
 		t.Error("a counter was moved on in no Redis")

@@ -27,7 +27,7 @@ type Sessions struct {
 	platform Platform
 	settings Settings
 	now      func() time.Time
-	loads    *groups[string, *model.Actor] // by the hash of the token
+	loads    *groups[string, *sessionCopy] // by the hash of the token
 	pace     buckets
 
 	mu      sync.Mutex
@@ -290,8 +290,16 @@ func (s *Sessions) byHash(ctx context.Context, hash string, keys ...string) (*mo
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), groupPatience)
 	defer cancel()
-	actor, err := s.loads.ask(ctx, hash)
-	return actor, values[1:], err
+	c, err := s.loads.ask(ctx, hash)
+	if err != nil {
+		return nil, nil, err
+	}
+	text, err := json.Marshal(c)
+	if err != nil {
+		return nil, nil, fmt.Errorf("copy session: %w", err)
+	}
+	s.cache.set(ctx, sessionKey(hash), string(text), copyLife) // each its own: a Redis that hangs holds up nobody else
+	return &c.Actor, values[1:], nil
 }
 
 // trusted is the copy if it still says the truth, else nil.
@@ -315,8 +323,8 @@ func (s *Sessions) trusted(value string, now time.Time) *sessionCopy {
 
 // load reads the sessions of a group and their actors' rights from the database
 // in one query, because a district that arrives comes with all of its sessions,
-// notes their use, and leaves copies in Redis.
-func (s *Sessions) load(ctx context.Context, group []*rider[string, *model.Actor]) {
+// and notes their use.
+func (s *Sessions) load(ctx context.Context, group []*rider[string, *sessionCopy]) {
 	hashes := questions(group)
 	slices.Sort(hashes)
 	copies, err := s.read(ctx, slices.Compact(hashes), s.now())
@@ -324,19 +332,9 @@ func (s *Sessions) load(ctx context.Context, group []*rider[string, *model.Actor
 		failAll(group, err)
 		return
 	}
-	kept := make(map[string]string, len(copies))
-	for hash, c := range copies {
-		text, err := json.Marshal(c)
-		if err != nil {
-			failAll(group, fmt.Errorf("copy session: %w", err))
-			return
-		}
-		kept[sessionKey(hash)] = string(text)
-	}
-	s.cache.set(ctx, copyLife, kept)
 	for _, r := range group {
 		if c := copies[r.question]; c != nil {
-			r.answer(&c.Actor, nil)
+			r.answer(c, nil)
 		} else {
 			r.answer(nil, model.ErrSignInAgain)
 		}
