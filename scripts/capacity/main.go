@@ -30,7 +30,7 @@ var (
 	board       = cost{63 * time.Microsecond, 1 * time.Microsecond, 5 * time.Microsecond}
 
 	// A session that Redis does not have: what a check-in costs more with -cold 1.
-	session = cost{9 * time.Microsecond, 54 * time.Microsecond, 2 * time.Microsecond}
+	session = cost{70 * time.Microsecond, 85 * time.Microsecond, 16 * time.Microsecond}
 )
 
 // What people do on their way in. A phone that has not called for long
