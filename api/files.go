@@ -27,29 +27,8 @@ type fileAnswer struct {
 }
 
 // file registers an endpoint that answers with a file instead of JSON.
-func file[In any](r *router, path, id, summary, contentType string, e endpoint[In, []byte], also ...func(*huma.Operation)) {
-	media, _, _ := strings.Cut(contentType, ";")
-	disposition := ""
-	switch contentType {
-	case xlsx:
-		disposition = `attachment; filename="sheet.xlsx"`
-	case archive:
-		disposition = `attachment; filename="pack.zip"`
-	}
-	op := operation(http.MethodGet, path, id, summary, ordinary, e.signed)
-	op.Responses["200"] = &huma.Response{Description: summary,
-		Content: map[string]*huma.MediaType{media: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}}
-	for _, f := range also {
-		f(&op)
-	}
-	huma.Register(r.api, op, func(ctx context.Context, in *In) (*fileAnswer, error) {
-		body, err := e.call(ctx, in)
-		if err != nil {
-			return nil, refuse(ctx, r.log, err)
-		}
-		return &fileAnswer{ContentType: contentType, Disposition: disposition, Body: body}, nil
-	})
-	delete(op.Responses, strconv.Itoa(http.StatusUnprocessableEntity))
+func file[In any](r *router, path, id, summary, contentType string, e endpoint[In, []byte]) {
+	give(r, operation(http.MethodGet, path, id, summary, ordinary, e.signed), contentType, e)
 }
 
 // document registers a paper, which a computer may have by a pass in place of a
@@ -63,10 +42,31 @@ func document[In any](r *router, path, id, summary, contentType string, use useC
 		defer r.filing.Delete(actor.SessionID)
 		return use(ctx, actor, in)
 	})
-	file(r, path, id, summary, contentType, one, func(op *huma.Operation) {
-		op.Security = append(op.Security, map[string][]string{"paper": {}})
-		op.Middlewares = append(op.Middlewares, takePass)
+	op := operation(http.MethodGet, path, id, summary, ordinary, one.signed)
+	op.Security = append(op.Security, map[string][]string{"paper": {}})
+	op.Middlewares = append(op.Middlewares, takePass)
+	give(r, op, contentType, one)
+}
+
+func give[In any](r *router, op huma.Operation, contentType string, e endpoint[In, []byte]) {
+	media, _, _ := strings.Cut(contentType, ";")
+	disposition := ""
+	switch contentType {
+	case xlsx:
+		disposition = `attachment; filename="sheet.xlsx"`
+	case archive:
+		disposition = `attachment; filename="pack.zip"`
+	}
+	op.Responses["200"] = &huma.Response{Description: op.Summary,
+		Content: map[string]*huma.MediaType{media: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}}
+	huma.Register(r.api, op, func(ctx context.Context, in *In) (*fileAnswer, error) {
+		body, err := e.call(ctx, in)
+		if err != nil {
+			return nil, refuse(ctx, r.log, err)
+		}
+		return &fileAnswer{ContentType: contentType, Disposition: disposition, Body: body}, nil
 	})
+	delete(op.Responses, strconv.Itoa(http.StatusUnprocessableEntity))
 }
 
 // paperAsked is a paper that is asked for by a pass.

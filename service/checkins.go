@@ -240,9 +240,11 @@ func (s *CheckIns) write(ctx context.Context, group []*arrival) (outcomes []outc
 	slices.SortFunc(order, func(x, y *model.Attendance) int {
 		return cmp.Or(cmp.Compare(x.ActivityID, y.ActivityID), cmp.Compare(x.MemberID, y.MemberID))
 	})
-	err = db.Omit(notAtFirst...).Create(order).Error
-	for try := 0; try < 3 && len(group) == 1 && collided(err); try++ {
-		err = db.Omit(notAtFirst...).Create(order).Error
+	insert := func() error { return db.Omit(notAtFirst...).Create(order).Error }
+	if len(group) == 1 {
+		err = retried(insert)
+	} else {
+		err = insert()
 	}
 	switch {
 	case err == nil:

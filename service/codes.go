@@ -20,8 +20,12 @@ type codes struct {
 	settings Settings
 }
 
-// macSize is the length of a signature in a code: 12 characters are 72 bit.
-const macSize = 12
+// The lengths of a signature: 12 characters are 72 bit, for a code that dies in a
+// minute; 22 are 132 bit, for a pass that opens something from anywhere.
+const (
+	macSize  = 12
+	passSize = 22
+)
 
 // screen is the code that the screens of an activity show at now, with the
 // moment it changes. It is at most 32 characters of [0-9a-zA-Z._-], so it fits
@@ -37,8 +41,7 @@ func (c codes) service(dayID uint64, epoch uint32, now time.Time) (code string, 
 
 func (c codes) rotating(purpose string, id uint64, epoch uint32, now time.Time) (code string, changes time.Time) {
 	issued := now.Truncate(c.settings.CodeStep)
-	body := join36(id, uint64(epoch), uint64(issued.Unix()))
-	return body + "." + mac(c.key, purpose, body)[:macSize], issued.Add(c.settings.CodeStep)
+	return c.sign(purpose, "", macSize, id, uint64(epoch), uint64(issued.Unix())), issued.Add(c.settings.CodeStep)
 }
 
 // screenCode is a screen code whose signature holds.
@@ -56,7 +59,7 @@ func (c codes) readScreen(code string) (screenCode, error) { return c.readRotati
 func (c codes) readService(code string) (screenCode, error) { return c.readRotating("service", code) }
 
 func (c codes) readRotating(purpose, code string) (screenCode, error) {
-	n, ok := c.read(purpose, code, 3)
+	n, ok := c.read(purpose, "", macSize, code, 3)
 	if !ok || n[1] > 1<<32-1 || n[2] > 1<<40 {
 		return screenCode{}, model.ErrCodeInvalid
 	}
@@ -106,8 +109,7 @@ const memberCodeLife = 2 * time.Minute
 
 // member is the code that a member shows to the secretary, with its end.
 func (c codes) member(memberID uint64, now time.Time) (code string, ends time.Time) {
-	body := join36(memberID, uint64(now.Unix()))
-	return body + "." + mac(c.key, "member", body)[:macSize], now.Truncate(time.Second).Add(memberCodeLife)
+	return c.sign("member", "", macSize, memberID, uint64(now.Unix())), now.Truncate(time.Second).Add(memberCodeLife)
 }
 
 // memberCode is a member's own code whose signature holds.
@@ -127,16 +129,24 @@ func (m memberCode) freshAt(now time.Time) error {
 // readMember takes a member's code apart and proves its signature; whether it
 // is still fresh is another question.
 func (c codes) readMember(code string) (memberCode, error) {
-	n, ok := c.read("member", code, 2)
+	n, ok := c.read("member", "", macSize, code, 2)
 	if !ok || n[1] > 1<<40 {
 		return memberCode{}, model.ErrMemberCode
 	}
 	return memberCode{memberID: n[0], issued: time.Unix(int64(n[1]), 0).UTC()}, nil
 }
 
-func (c codes) read(purpose, code string, count int) ([]uint64, bool) {
+// sign is numbers with a signature of so many characters over them and what
+// they are about, which the reader must know.
+func (c codes) sign(purpose, about string, size int, numbers ...uint64) string {
+	body := join36(numbers...)
+	return body + "." + mac(c.key, purpose, body+about)[:size]
+}
+
+// read is the numbers that sign signed.
+func (c codes) read(purpose, about string, size int, code string, count int) ([]uint64, bool) {
 	body, sign, ok := cutLast(code)
-	if !ok || len(code) > 64 || !hmac.Equal([]byte(sign), []byte(mac(c.key, purpose, body)[:macSize])) {
+	if !ok || len(code) > 64 || !hmac.Equal([]byte(sign), []byte(mac(c.key, purpose, body+about)[:size])) {
 		return nil, false
 	}
 	return split36(body, count)

@@ -127,17 +127,26 @@ func (c sessionConnector) Connect(ctx context.Context) (driver.Conn, error) {
 // a lock that took too long is tried three times more; whatever f still asks
 // for after one is refused.
 func inTx[T any](ctx context.Context, db *gorm.DB, f func(tx *gorm.DB) (T, error)) (out T, err error) {
-	for try := 0; ; try++ {
+	err = retried(func() error {
 		collision := new(error)
-		err = db.WithContext(context.WithValue(ctx, collisionKey{}, collision)).Transaction(func(tx *gorm.DB) error {
+		err := db.WithContext(context.WithValue(ctx, collisionKey{}, collision)).Transaction(func(tx *gorm.DB) (err error) {
 			out, err = f(tx)
 			return cmp.Or(*collision, err)
 		})
 		if err == nil {
 			faultPoint("after_commit")
 		}
-		if try == 3 || !collided(err) {
-			return out, err
+		return err
+	})
+	return out, err
+}
+
+// retried does what stands for itself in the store, and three times more while
+// another transaction stands in its way.
+func retried(do func() error) (err error) {
+	for try := 0; ; try++ {
+		if err = do(); try == 3 || !collided(err) {
+			return err
 		}
 	}
 }

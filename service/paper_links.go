@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"crypto/hmac"
 	"strconv"
 	"strings"
 	"time"
@@ -23,11 +22,7 @@ type PaperLinks struct {
 	now      func() time.Time
 }
 
-const (
-	paperLinkLife = 10 * time.Minute
-	paperPassTag  = "paper_pass" // the purpose of its signature
-	paperPassMAC  = 22           // characters of its signature: 132 bit
-)
+const paperLinkLife = 10 * time.Minute
 
 // PaperLinkInput says which paper.
 type PaperLinkInput struct {
@@ -53,8 +48,7 @@ func (s *PaperLinks) Make(ctx context.Context, actor *model.Actor, in PaperLinkI
 	now := s.now()
 	ends := now.Add(paperLinkLife).Truncate(time.Second)
 	paper, _, _ := strings.Cut(in.Path, "?")
-	body := join36(actor.SessionID, uint64(ends.Unix()))
-	pass := body + "." + s.codes.paperPass(body, in.Path)
+	pass := s.codes.sign("paper_pass", in.Path, passSize, actor.SessionID, uint64(ends.Unix()))
 	if err := auditBy(s.db.WithContext(ctx), now, actor, "link_paper", "session", actor.SessionID, "ok", map[string]any{"path": paper}); err != nil {
 		return nil, err
 	}
@@ -64,18 +58,9 @@ func (s *PaperLinks) Make(ctx context.Context, actor *model.Actor, in PaperLinkI
 // Actor is who made the pass, with the rights of today, if it is good for just
 // this path and query.
 func (s *PaperLinks) Actor(ctx context.Context, pass, path string) (*model.Actor, error) {
-	body, sign, ok := cutLast(pass)
-	if !ok || len(pass) > 64 || !hmac.Equal([]byte(sign), []byte(s.codes.paperPass(body, path))) {
-		return nil, model.ErrPaperLink
-	}
-	n, ok := split36(body, 2)
+	n, ok := s.codes.read("paper_pass", path, passSize, pass, 2)
 	if !ok || !s.now().Before(time.Unix(int64(n[1]), 0)) {
 		return nil, model.ErrPaperLink
 	}
 	return s.sessions.lent(ctx, n[0])
-}
-
-// paperPass signs that whoever body names lets the paper at path be seen.
-func (c codes) paperPass(body, path string) string {
-	return mac(c.key, paperPassTag, body+" "+path)[:paperPassMAC]
 }

@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"crypto/hmac"
 	"errors"
 	"fmt"
 	"io"
@@ -39,8 +38,6 @@ const (
 	screenBlind   = 5                // the same while no version is known
 	screenBeat    = 10               // looks between two signs of life
 	screenGrace   = time.Hour        // how long after the end a pass is good
-	screenPassTag = "screen_pass"    // the purpose of its signature
-	screenPassMAC = 22               // characters of its signature: 132 bit
 	screenRetry   = 10 * time.Second // when there may be room again
 )
 
@@ -83,8 +80,7 @@ func (s *Screens) Open(ctx context.Context, actor *model.Actor, id uint64) (*Scr
 
 // screenPass opens the big screen of an activity under both epochs.
 func (c codes) screenPass(activityID uint64, code, screen uint32) string {
-	body := join36(activityID, uint64(code), uint64(screen))
-	return body + "." + mac(c.key, screenPassTag, body)[:screenPassMAC]
+	return c.sign("screen_pass", "", passSize, activityID, uint64(code), uint64(screen))
 }
 
 // ScreenEvent is one thing that a big screen is told.
@@ -328,11 +324,7 @@ func (c *boardCopy) drawn(b *Board, zone *time.Location) ScreenBoard {
 
 // readPass proves a screen pass: the activity and both epochs.
 func (c codes) readPass(pass string) ([]uint64, error) {
-	body, sign, ok := cutLast(pass)
-	if !ok || len(pass) > 96 || !hmac.Equal([]byte(sign), []byte(mac(c.key, screenPassTag, body)[:screenPassMAC])) {
-		return nil, model.ErrScreenPass
-	}
-	numbers, ok := split36(body, 3)
+	numbers, ok := c.read("screen_pass", "", passSize, pass, 3)
 	if !ok {
 		return nil, model.ErrScreenPass
 	}

@@ -280,6 +280,8 @@ func (s *Sessions) lent(ctx context.Context, id uint64) (*model.Actor, error) {
 	return actor, err
 }
 
+// byHash is the actor of the session whose token has this hash, and the cached
+// values of other keys.
 func (s *Sessions) byHash(ctx context.Context, hash string, keys ...string) (*model.Actor, []string, error) {
 	if !s.pace.take(hash, sessionPace, sessionBurst) {
 		return nil, nil, model.ErrTooMany.After(time.Second)
@@ -393,11 +395,9 @@ func (s *Sessions) read(ctx context.Context, hashes []string, now time.Time) (ma
 	if len(used) == 0 {
 		return copies, nil
 	}
-	note := func() error { return db.Model(&model.Session{}).Where("id IN ?", used).Update("seen_at", now).Error }
-	err = note()
-	for try := 0; try < 3 && collided(err); try++ { // they may be ended at the same time
-		err = note()
-	}
+	err = retried(func() error { // they may be ended at the same time
+		return db.Model(&model.Session{}).Where("id IN ?", used).Update("seen_at", now).Error
+	})
 	if err != nil {
 		return nil, fmt.Errorf("note use of %d sessions: %w", len(used), err)
 	}
