@@ -128,17 +128,10 @@ func (s *Activities) Draft(ctx context.Context, actor *model.Actor, in DraftInpu
 		}
 		return a, setTargets(tx, s.settings.Zone, a, in.Targets)
 	})
-	if !errors.Is(err, gorm.ErrDuplicatedKey) {
-		return a, err
+	if errors.Is(err, gorm.ErrDuplicatedKey) {
+		return firstTry[model.Activity](s.db.WithContext(ctx), once, err, "created_by = ?", actor.MemberID)
 	}
-	first := new(model.Activity)
-	if err := s.db.WithContext(ctx).Take(first, "created_by = ? AND nonce = ?", actor.MemberID, in.Nonce).Error; err != nil {
-		return nil, fmt.Errorf("find first draft: %w", err)
-	}
-	if _, err := first.Replays(once); err != nil {
-		return nil, err
-	}
-	return first, nil
+	return a, err
 }
 
 // writeTargets names the groups or members that the activity is for, and

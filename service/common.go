@@ -88,15 +88,6 @@ func plainAddress(text string) string {
 	return address.WithZone("").Unmap().String()
 }
 
-// onceOf is the key of a write: the nonce, with the digest of what was asked.
-func onceOf(nonce string, asked any) (model.Once, error) {
-	content, err := json.Marshal(asked)
-	if err != nil {
-		return model.Once{}, fmt.Errorf("digest what was asked: %w", err)
-	}
-	return model.Once{Nonce: nonce, Fingerprint: digest(string(content))[:22]}, nil
-}
-
 func chunks[T any](all []T, size int) [][]T {
 	var out [][]T
 	for len(all) > size {

@@ -66,15 +66,12 @@ func (s *Complaints) Create(ctx context.Context, actor *model.Actor, in Complain
 		if _, err := lock[model.Member](tx, actor.MemberID, model.ErrNotBound); err != nil {
 			return nil, err
 		}
-		var first []model.Complaint
-		if err := tx.Limit(1).Find(&first, "member_id = ? AND nonce = ?", actor.MemberID, in.Nonce).Error; err != nil {
-			return nil, fmt.Errorf("find complaint: %w", err)
+		first, err := firstTry[model.Complaint](tx, once, nil, "member_id = ?", actor.MemberID)
+		if err != nil {
+			return nil, err
 		}
-		if len(first) > 0 {
-			if _, err := first[0].Replays(once); err != nil {
-				return nil, err
-			}
-			return complaintOf(tx, first[0].ID, actor.MemberID)
+		if first != nil {
+			return complaintOf(tx, first.ID, actor.MemberID)
 		}
 		if actor.BranchID == 0 {
 			return nil, model.ErrNoComplaintBranch
@@ -85,7 +82,7 @@ func (s *Complaints) Create(ctx context.Context, actor *model.Actor, in Complain
 			}
 		}
 		var written int64
-		err := tx.Model(&model.Complaint{}).Where("member_id = ? AND created_at > ?", actor.MemberID, now.Add(-24*time.Hour)).Count(&written).Error
+		err = tx.Model(&model.Complaint{}).Where("member_id = ? AND created_at > ?", actor.MemberID, now.Add(-24*time.Hour)).Count(&written).Error
 		if err != nil {
 			return nil, fmt.Errorf("count complaints: %w", err)
 		}

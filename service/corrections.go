@@ -375,15 +375,8 @@ func placeRow(tx *gorm.DB, zone *time.Location, a *model.Activity, own *model.St
 // refuseAnnulled refuses a retry whose row no longer holds: it would bring back
 // what somebody took back.
 func refuseAnnulled(tx *gorm.DB, activityID, memberID uint64, once model.Once) error {
-	var rows []model.Attendance
-	err := tx.Limit(1).Find(&rows, "activity_id = ? AND member_id = ? AND nonce = ? AND voided <> 0", activityID, memberID, once.Nonce).Error
-	if err != nil {
-		return fmt.Errorf("find annulled attendance of member %d: %w", memberID, err)
-	}
-	if len(rows) == 0 {
-		return nil
-	}
-	if _, err := rows[0].Replays(once); err != nil {
+	first, err := firstTry[model.Attendance](tx, once, nil, "activity_id = ? AND member_id = ? AND voided <> 0", activityID, memberID)
+	if first == nil || err != nil {
 		return err
 	}
 	return model.ErrAnnulled

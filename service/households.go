@@ -75,34 +75,27 @@ func (s *Households) Pair(ctx context.Context, actor *model.Actor, in PairingInp
 	if err != nil {
 		return nil, err
 	}
-	id, err := inTx(ctx, s.db, func(tx *gorm.DB) (uint64, error) {
+	p, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.HouseholdPairing, error) {
 		p := &model.HouseholdPairing{MemberID: actor.MemberID, Span: model.Span{From: day, Until: model.Forever}, CreatedAt: now, Once: once}
 		if err := tx.Create(p).Error; err != nil {
-			return 0, fmt.Errorf("pair with household: %w", err)
+			return nil, fmt.Errorf("pair with household: %w", err)
 		}
 		sealed, err := s.sealJSON("household_pairings", p.ID, h)
 		if err != nil {
-			return 0, err
-		}
-		if err := tx.Model(p).Update("sealed", sealed).Error; err != nil {
-			return 0, fmt.Errorf("seal household %d: %w", p.ID, err)
-		}
-		return p.ID, auditBy(tx, now, actor, "pair_household", "household_pairing", p.ID, "ok", nil)
-	})
-	if errors.Is(err, gorm.ErrDuplicatedKey) {
-		var first model.HouseholdPairing
-		if err := s.db.WithContext(ctx).Take(&first, "member_id = ? AND nonce = ?", actor.MemberID, in.Nonce).Error; err != nil {
-			return nil, fmt.Errorf("find first pairing: %w", err)
-		}
-		if _, err := first.Replays(once); err != nil {
 			return nil, err
 		}
-		id, err = first.ID, nil
+		if err := tx.Model(p).Update("sealed", sealed).Error; err != nil {
+			return nil, fmt.Errorf("seal household %d: %w", p.ID, err)
+		}
+		return p, auditBy(tx, now, actor, "pair_household", "household_pairing", p.ID, "ok", nil)
+	})
+	if errors.Is(err, gorm.ErrDuplicatedKey) {
+		p, err = firstTry[model.HouseholdPairing](s.db.WithContext(ctx), once, err, "member_id = ?", actor.MemberID)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return s.Show(ctx, actor, id)
+	return s.Show(ctx, actor, p.ID)
 }
 
 // once is keyed, so that the digest of a household tells nothing about it.
@@ -304,14 +297,11 @@ func (s *Households) Visit(ctx context.Context, actor *model.Actor, pairingID ui
 	if !errors.Is(err, gorm.ErrDuplicatedKey) {
 		return out, err
 	}
-	var first model.HouseholdVisit
-	if err := s.db.WithContext(ctx).Take(&first, "pairing_id = ? AND nonce = ?", pairingID, in.Nonce).Error; err != nil {
-		return nil, fmt.Errorf("find first visit: %w", err)
-	}
-	if _, err := first.Replays(once); err != nil {
+	first, err := firstTry[model.HouseholdVisit](s.db.WithContext(ctx), once, err, "pairing_id = ?", pairingID)
+	if err != nil {
 		return nil, err
 	}
-	return s.visit(&first)
+	return s.visit(first)
 }
 
 // ConfirmVisit enters a visit in the ledger of service hours, attested by the

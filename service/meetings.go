@@ -266,19 +266,11 @@ func replayed(tx *gorm.DB, a *model.Activity, memberID uint64, own *model.Standi
 		if err := refuseAnnulled(tx, a.ID, memberID, once); err != nil {
 			return nil, err
 		}
-	}
-	var leaves []model.Leave
-	if err := tx.Limit(1).Find(&leaves, "activity_id = ? AND nonce = ?", a.ID, once.Nonce).Error; err != nil {
-		return nil, fmt.Errorf("find leave of activity %d: %w", a.ID, err)
-	}
-	if t == nil && len(leaves) > 0 {
-		if _, err := leaves[0].Replays(once); err != nil {
+		leave, err := firstTry[model.Leave](tx, once, nil, "activity_id = ?", a.ID)
+		if leave == nil || err != nil {
 			return nil, err
 		}
-		t = &model.Attendance{MemberID: leaves[0].MemberID, Status: leaves[0].Status, At: leaves[0].CreatedAt}
-	}
-	if t == nil {
-		return nil, nil
+		t = &model.Attendance{MemberID: leave.MemberID, Status: leave.Status, At: leave.CreatedAt}
 	}
 	m, err := find[model.Member](tx, t.MemberID, model.ErrNotOnRoster)
 	if err != nil {

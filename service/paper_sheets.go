@@ -76,14 +76,11 @@ func (s *PaperSheets) Record(ctx context.Context, actor *model.Actor, activityID
 		if err != nil {
 			return nil, err
 		}
-		var first []model.PaperSheet
-		if err := tx.Limit(1).Find(&first, "activity_id = ? AND nonce = ?", activityID, in.Nonce).Error; err != nil {
-			return nil, fmt.Errorf("find paper sheet of activity %d: %w", activityID, err)
+		first, err := firstTry[model.PaperSheet](tx, once, nil, "activity_id = ?", activityID)
+		if err != nil {
+			return nil, err
 		}
-		if len(first) > 0 {
-			if _, err := first[0].Replays(once); err != nil {
-				return nil, err
-			}
+		if first != nil {
 			return s.report(tx, actor, a, all, in, at, now)
 		}
 		if err := mayAttach(a, now); err != nil {

@@ -84,8 +84,8 @@ func (s *Requests) AskLeave(ctx context.Context, actor *model.Actor, activityID 
 		if err != nil {
 			return nil, err
 		}
-		if first, err := firstOf[model.LeaveRequest](tx, "member_id", actor.MemberID, in.Nonce); first != nil || err != nil {
-			return replay(first, err, once)
+		if first, err := firstTry[model.LeaveRequest](tx, once, nil, "member_id = ?", actor.MemberID); first != nil || err != nil {
+			return first, err
 		}
 		own, err := standingOf(tx, activityID, actor.MemberID)
 		if err != nil {
@@ -110,11 +110,7 @@ func (s *Requests) AskLeave(ctx context.Context, actor *model.Actor, activityID 
 	})
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
 		// The open request, or the first try with the nonce, came in between.
-		first, found := firstOf[model.LeaveRequest](s.db.WithContext(ctx), "member_id", actor.MemberID, in.Nonce)
-		if first == nil && found == nil {
-			return nil, model.ErrLeaveAsked
-		}
-		row, err = replay(first, found, once)
+		row, err = firstTry[model.LeaveRequest](s.db.WithContext(ctx), once, model.ErrLeaveAsked, "member_id = ?", actor.MemberID)
 	}
 	if err != nil {
 		return nil, err
@@ -364,8 +360,8 @@ func (s *Requests) AskLateRecord(ctx context.Context, actor *model.Actor, activi
 		if err != nil {
 			return nil, err
 		}
-		if first, err := firstOf[model.LateRecord](tx, "asked_by", actor.MemberID, in.Nonce); first != nil || err != nil {
-			return replay(first, err, once)
+		if first, err := firstTry[model.LateRecord](tx, once, nil, "asked_by = ?", actor.MemberID); first != nil || err != nil {
+			return first, err
 		}
 		own, err := standingOf(tx, activityID, in.MemberID)
 		if err != nil {
@@ -404,11 +400,7 @@ func (s *Requests) AskLateRecord(ctx context.Context, actor *model.Actor, activi
 			auditBy(tx, now, actor, "ask_late_record", "late_record", row.ID, "ok", map[string]any{"activity_id": activityID, "member_id": in.MemberID}))
 	})
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
-		first, found := firstOf[model.LateRecord](s.db.WithContext(ctx), "asked_by", actor.MemberID, in.Nonce)
-		if first == nil && found == nil {
-			return nil, model.ErrLateRecordAsked
-		}
-		row, err = replay(first, found, once)
+		row, err = firstTry[model.LateRecord](s.db.WithContext(ctx), once, model.ErrLateRecordAsked, "asked_by = ?", actor.MemberID)
 	}
 	if err != nil {
 		return nil, err
@@ -660,29 +652,6 @@ func (s *Requests) Figures(ctx context.Context, actor *model.Actor, organisation
 		}
 	}
 	return out, nil
-}
-
-// firstOf is the row that the person's first try with the nonce made, nil where
-// there is none.
-func firstOf[T any](tx *gorm.DB, person string, id uint64, nonce string) (*T, error) {
-	var rows []T
-	if err := tx.Limit(1).Find(&rows, person+" = ? AND nonce = ?", id, nonce).Error; err != nil {
-		return nil, fmt.Errorf("find first try: %w", err)
-	}
-	if len(rows) == 0 {
-		return nil, nil
-	}
-	return &rows[0], nil
-}
-
-// replay answers with the first try, unless it asked for something else.
-func replay[T interface {
-	Replays(again model.Once) (bool, error)
-}](first T, err error, once model.Once) (T, error) {
-	if err == nil {
-		_, err = first.Replays(once)
-	}
-	return first, err
 }
 
 // decidedBefore refuses another decision than the one that was taken.

@@ -103,40 +103,33 @@ func (s *ServiceDays) Draft(ctx context.Context, actor *model.Actor, in NewServi
 	if err != nil {
 		return nil, err
 	}
-	id, err := inTx(ctx, s.db, func(tx *gorm.DB) (uint64, error) {
+	d, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.ServiceDay, error) {
 		line, err := lineOf(tx, in.CommunityID)
 		switch {
 		case err != nil:
-			return 0, err
+			return nil, err
 		case !actor.Oversees(line):
-			return 0, model.ErrNotFound
+			return nil, model.ErrNotFound
 		case !actor.Liaises(line):
-			return 0, model.ErrNotLiaison
+			return nil, model.ErrNotLiaison
 		}
 		d := &model.ServiceDay{CommunityID: in.CommunityID, Status: model.Draft, CodeEpoch: 1, Version: 1, CreatedBy: actor.MemberID, CreatedAt: now, Once: once}
 		slots, err := in.apply(d, s.settings.Zone)
 		if err != nil {
-			return 0, err
-		}
-		if err := tx.Create(d).Error; err != nil {
-			return 0, fmt.Errorf("draft service day: %w", err)
-		}
-		return d.ID, setSlots(tx, d, slots)
-	})
-	if errors.Is(err, gorm.ErrDuplicatedKey) {
-		var first model.ServiceDay
-		if err := s.db.WithContext(ctx).Take(&first, "created_by = ? AND nonce = ?", actor.MemberID, in.Nonce).Error; err != nil {
-			return nil, fmt.Errorf("find first service day: %w", err)
-		}
-		if _, err := first.Replays(once); err != nil {
 			return nil, err
 		}
-		id, err = first.ID, nil
+		if err := tx.Create(d).Error; err != nil {
+			return nil, fmt.Errorf("draft service day: %w", err)
+		}
+		return d, setSlots(tx, d, slots)
+	})
+	if errors.Is(err, gorm.ErrDuplicatedKey) {
+		d, err = firstTry[model.ServiceDay](s.db.WithContext(ctx), once, err, "created_by = ?", actor.MemberID)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return s.Show(ctx, actor, id)
+	return s.Show(ctx, actor, d.ID)
 }
 
 // setSlots gives a service day that nobody has signed up for its slots.

@@ -183,17 +183,11 @@ func votedAt(a *model.Activity, given *time.Time, now time.Time) (time.Time, err
 
 // firstVote is the vote that an earlier try with the nonce recorded, or nil.
 func firstVote(tx *gorm.DB, activityID uint64, at side, once model.Once) (*VoteView, error) {
-	var votes []model.Vote
-	if err := tx.Limit(1).Find(&votes, "activity_id = ? AND partner_id = ? AND nonce = ?", activityID, at.partner, once.Nonce).Error; err != nil {
-		return nil, fmt.Errorf("find vote of activity %d: %w", activityID, err)
-	}
-	if len(votes) == 0 {
-		return nil, nil
-	}
-	if _, err := votes[0].Replays(once); err != nil {
+	first, err := firstTry[model.Vote](tx, once, nil, "activity_id = ? AND partner_id = ?", activityID, at.partner)
+	if first == nil || err != nil {
 		return nil, err
 	}
-	return voteView(tx, votes[0].ID)
+	return voteView(tx, first.ID)
 }
 
 // candidatesOf is the candidates, each once and each a voting member on the roster.
