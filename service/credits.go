@@ -85,7 +85,7 @@ func enter(tx *gorm.DB, a *model.Activity, entries []*model.CreditEntry) error {
 // keepUp catches up at once and every hour until ctx ends.
 func (s *Credits) keepUp(ctx context.Context) error {
 	_ = s.CatchUp(ctx) // what failed is still to be done an hour later
-	return hourly(s.CatchUp)(ctx)
+	return every(time.Hour, s.CatchUp)(ctx)
 }
 
 // CatchUp enters closed activities that have no entries: those that a program

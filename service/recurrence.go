@@ -1,7 +1,6 @@
 package service
 
 import (
-	"context"
 	"fmt"
 	"regexp"
 	"strings"
@@ -108,23 +107,4 @@ func specialDays(tx *gorm.DB, from, until model.Day) (func(model.Day) bool, erro
 		}
 		return HolidayUtil.GetHoliday(strings.ReplaceAll(string(d), "-", "")) != nil
 	}, nil
-}
-
-// recurrencePeriod is how often it is looked whether days are to be made.
-const recurrencePeriod = time.Hour
-
-// hourly does the work every hour until its context ends.
-func hourly(work func(context.Context) error) func(context.Context) error {
-	return func(ctx context.Context) error {
-		tick := time.NewTicker(recurrencePeriod)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-tick.C:
-				_ = work(ctx) // what failed is still to be done at the next tick
-			}
-		}
-	}
 }

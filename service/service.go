@@ -184,7 +184,7 @@ func New(p Parts) *Services {
 		Complaints:    &Complaints{db: p.DB, settings: p.Settings, now: p.Now},
 		OwnData:       &OwnData{db: p.DB, sessions: sessions, signUps: signUps, seal: seal, settings: p.Settings, now: p.Now},
 		Health:        &Health{db: p.DB, cache: cache},
-		run:           []func(context.Context) error{sessions.watchChanges, sessions.loads.keepServing, checkIns.arrivals.keepServing, home.screens.keepServing, reminders.keepSending, signUps.signings.keepServing, signUps.tendLines, credits.keepUp, hourly(calendars.Extend), hourly(series.Extend), record.keepSealing, hourly(retention.daily)},
+		run:           []func(context.Context) error{sessions.watchChanges, sessions.loads.keepServing, checkIns.arrivals.keepServing, home.screens.keepServing, reminders.keepSending, signUps.signings.keepServing, every(linePeriod, signUps.ServeLines), credits.keepUp, every(time.Hour, calendars.Extend), every(time.Hour, series.Extend), record.keepSealing, every(time.Hour, retention.daily)},
 		log:           p.Log,
 	}
 }
@@ -197,6 +197,22 @@ func (s *Services) Run(ctx context.Context) error {
 		work.Go(func() error { return s.again(ctx, f) })
 	}
 	return work.Wait()
+}
+
+// every does the work once a period until its context ends.
+func every(period time.Duration, work func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		tick := time.NewTicker(period)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+				_ = work(ctx) // what failed is still to be done at the next tick
+			}
+		}
+	}
 }
 
 // panicPause is how long background work rests that has just panicked.

@@ -738,20 +738,6 @@ func emptySlot(tx *gorm.DB, slotID uint64, reason string, now time.Time) error {
 // linePeriod is how often the lines are looked after.
 const linePeriod = 5 * time.Second
 
-// tendLines serves the lines until ctx ends.
-func (s *SignUps) tendLines(ctx context.Context) error {
-	tick := time.NewTicker(linePeriod)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			_ = s.ServeLines(ctx) // what failed is still to be done at the next tick
-		}
-	}
-}
-
 // ServeLines ends offers that were not answered in time, and lines whose
 // service has begun, and offers what is free to those who wait. Any number of
 // replicas may do it at once, and again.
