@@ -811,7 +811,10 @@ func TestWhoDecidesAtAJointMeetingIsWhoIsShownAndCounted(t *testing.T) {
 		j := s.aJointMeeting(2, 5)
 		want(t, j.answer(true), 200, "ok")
 		host, partner, deputy := j.secretary, j.partner.secretary, j.partner.deputy()
-		home := func() trial.Trips { return s.Trips(func() { j.phone(host).get("/v1/home") }) }
+		home := func() trial.Trips {
+			s.Warm(func() { j.phone(host).get("/v1/home") })
+			return s.Trips(func() { j.phone(host).get("/v1/home") })
+		}
 		before := home()
 		ofHost, ofPartner, own := j.leaveOf(j.members[0]), j.leaveOf(j.partner.members[0]), j.leaveOf(partner)
 		moved, left := j.leaveOf(j.partner.members[1]), j.leaveOf(j.partner.members[2])

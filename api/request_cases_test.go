@@ -352,6 +352,7 @@ func TestTheFirstScreenAndTheActivityTellTheMemberTheirLeave(t *testing.T) {
 				t.Errorf("want %q, %q; the activity says %+v, %q, the first screen %q, %q", state, status, v.MyLeave, v.MyStatus, h.MyLeave, h.MyStatus)
 			}
 		}
+		s.Warm(func() { m.homeOf(p) })
 		before := s.Trips(func() { m.homeOf(p) })
 		id := as[service.RequestView](t, m.askLeave(p)).ID
 		shows(model.Asked, "")

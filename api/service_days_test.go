@@ -350,7 +350,7 @@ func TestOneScreenOfSlotsCostsOneQuery(t *testing.T) {
 	eachStage(t, func(t *testing.T, s *stage) {
 		n := s.aNeighbourhood(1, 1)
 		me := n.phone(n.members[0])
-		me.get("/v1/service-slots")
+		s.Warm(func() { me.get("/v1/service-slots") })
 		trips := s.Trips(func() { me.get("/v1/service-slots") })
 		if len(trips.SQL) != 1 {
 			t.Errorf("round trips:\n%s", trips)

@@ -58,7 +58,7 @@ func TestACheckInCostsThreeRoundTripsAndAWarmBoardOne(t *testing.T) {
 	eachStage(t, func(t *testing.T, s *stage) {
 		m := s.aMeeting(3)
 		code := m.code().Code
-		m.scan(m.members[0], "garbage", nonce()) // warms the session
+		s.Warm(func() { m.scan(m.members[0], "garbage", nonce()) })
 		trips := s.Trips(func() { want(t, m.scan(m.members[0], code, nonce()), 200, "ok") })
 		// The fourth, which tells the other replicas to count anew, is made
 		// after the answer.

@@ -118,7 +118,16 @@ func (c *cache) look(ctx context.Context, l *lookup) {
 
 // set keeps a value for a while, or does nothing.
 func (c *cache) set(ctx context.Context, key, value string, life time.Duration) {
-	_, _ = c.do(ctx, func(ctx context.Context, p redis.Pipeliner) { p.Set(ctx, c.prefix+key, value, life) })
+	c.setAll(ctx, map[string]string{key: value}, life)
+}
+
+// setAll keeps the values for a while, or does nothing.
+func (c *cache) setAll(ctx context.Context, values map[string]string, life time.Duration) {
+	_, _ = c.do(ctx, func(ctx context.Context, p redis.Pipeliner) {
+		for key, value := range values {
+			p.Set(ctx, c.prefix+key, value, life)
+		}
+	})
 }
 
 // drop forgets the keys, or does nothing.

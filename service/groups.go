@@ -57,6 +57,15 @@ func (g *groups[Q, A]) ask(ctx context.Context, question Q) (out A, err error) {
 	}
 }
 
+// tell leaves something to do for which nobody waits. While too much waits
+// already it is left undone.
+func (g *groups[Q, A]) tell(question Q) {
+	select {
+	case g.waiting <- &rider[Q, A]{question: question, done: make(chan struct{})}:
+	default:
+	}
+}
+
 // answer gives the caller their answer, or a fault. The first one stands. For
 // the goroutine alone that serves the group.
 func (c *rider[Q, A]) answer(out A, err error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -27,7 +28,10 @@ type Sessions struct {
 	platform Platform
 	settings Settings
 	now      func() time.Time
-	loads    *groups[string, *sessionCopy] // by the hash of the token
+	log      *slog.Logger
+	loads    *groups[string, *sessionCopy]   // by the hash of the token
+	copies   *groups[*sessionCopy, struct{}] // on their way to Redis; nobody waits
+	uses     *groups[uint64, struct{}]       // of sessions, on their way to the database; nobody waits
 	pace     buckets
 
 	mu      sync.Mutex
@@ -42,11 +46,14 @@ const (
 	clockSkew     = 10 * time.Second       // how far replicas' clocks may differ
 	sessionGroup  = 128                    // the most sessions that are loaded together
 	sessionQueue  = 4096                   // beyond that callers are asked to come again
+	usesPatience  = time.Second            // then the use of a group is noted another time
 )
 
 func newSessions(p Parts, c *cache) *Sessions {
-	s := &Sessions{db: p.DB, cache: c, platform: p.Platform, settings: p.Settings, now: p.Now, changed: map[uint64]time.Time{}}
+	s := &Sessions{db: p.DB, cache: c, platform: p.Platform, settings: p.Settings, now: p.Now, log: p.Log, changed: map[uint64]time.Time{}}
 	s.loads = newGroups(sessionGroup, sessionQueue, s.load)
+	s.copies = newGroups(sessionGroup, sessionQueue, s.leaveCopies)
+	s.uses = newGroups(sessionGroup, sessionQueue, s.noteUses)
 	return s
 }
 
@@ -235,8 +242,9 @@ type sessionCopy struct {
 	Actor     model.Actor `json:"actor"`
 	Day       model.Day   `json:"day"`
 	MadeAt    time.Time   `json:"made_at"`
-	SeenAt    time.Time   `json:"seen_at"`
 	ExpiresAt time.Time   `json:"expires_at"`
+
+	hash string // of the token
 }
 
 func sessionKey(hash string) string { return "session:" + hash }
@@ -296,11 +304,6 @@ func (s *Sessions) byHash(ctx context.Context, hash string, keys ...string) (*mo
 	if err != nil {
 		return nil, nil, err
 	}
-	text, err := json.Marshal(c)
-	if err != nil {
-		return nil, nil, fmt.Errorf("copy session: %w", err)
-	}
-	s.cache.set(ctx, sessionKey(hash), string(text), copyLife) // each its own: a Redis that hangs holds up nobody else
 	return &c.Actor, values[1:], nil
 }
 
@@ -315,21 +318,21 @@ func (s *Sessions) trusted(value string, now time.Time) *sessionCopy {
 	silent := now.Sub(s.heard) > changeSilence
 	s.mu.Unlock()
 	age := now.Sub(c.MadeAt)
-	session := model.Session{SeenAt: c.SeenAt, ExpiresAt: c.ExpiresAt}
 	if silent || age < -clockSkew || age >= copyLife || known && c.MadeAt.Before(changedAt.Add(clockSkew)) ||
-		c.Day != model.DayOf(now, s.settings.Zone) || !session.AliveAt(now, s.settings.SessionIdle) {
+		c.Day != model.DayOf(now, s.settings.Zone) || !now.Before(c.ExpiresAt) {
 		return nil
 	}
 	return c
 }
 
 // load reads the sessions of a group and their actors' rights from the database
-// in one query, because a district that arrives comes with all of its sessions,
-// and notes their use.
+// in one query, because a district that arrives comes with all of its sessions.
+// What is kept of it, nobody waits for: a Redis that hangs, or somebody who
+// holds one of the rows, keeps nobody from their meeting.
 func (s *Sessions) load(ctx context.Context, group []*rider[string, *sessionCopy]) {
 	hashes := questions(group)
 	slices.Sort(hashes)
-	copies, err := s.read(ctx, slices.Compact(hashes), s.now())
+	copies, used, err := s.read(ctx, slices.Compact(hashes), s.now())
 	if err != nil {
 		failAll(group, err)
 		return
@@ -341,10 +344,44 @@ func (s *Sessions) load(ctx context.Context, group []*rider[string, *sessionCopy
 			r.answer(nil, model.ErrSignInAgain)
 		}
 	}
+	for _, c := range copies {
+		s.copies.tell(c)
+	}
+	for _, id := range used {
+		s.uses.tell(id)
+	}
 }
 
-// read is the sessions that are alive, by the hash of their token.
-func (s *Sessions) read(ctx context.Context, hashes []string, now time.Time) (map[string]*sessionCopy, error) {
+// leaveCopies leaves copies of sessions in Redis.
+func (s *Sessions) leaveCopies(ctx context.Context, group []*rider[*sessionCopy, struct{}]) {
+	values := make(map[string]string, len(group))
+	for _, c := range questions(group) {
+		text, err := json.Marshal(c)
+		if err != nil {
+			s.log.ErrorContext(ctx, "no copy of a session", "session", c.Actor.SessionID, "error", err)
+			continue
+		}
+		values[sessionKey(c.hash)] = string(text)
+	}
+	s.cache.setAll(ctx, values, copyLife)
+}
+
+// noteUses notes that the sessions were used. What cannot be noted now is noted
+// when they are loaded the next time.
+func (s *Sessions) noteUses(ctx context.Context, group []*rider[uint64, struct{}]) {
+	ctx, cancel := context.WithTimeout(ctx, usesPatience)
+	defer cancel()
+	err := retried(func() error { // they may be ended at the same time
+		return s.db.WithContext(ctx).Model(&model.Session{}).Where("id IN ?", questions(group)).Update("seen_at", s.now()).Error
+	})
+	if err != nil {
+		s.log.WarnContext(ctx, "the use of sessions is not noted", "sessions", len(group), "error", err)
+	}
+}
+
+// read is the sessions that are alive, by the hash of their token, and which of
+// them were last noted as used a minute ago or more.
+func (s *Sessions) read(ctx context.Context, hashes []string, now time.Time) (copies map[string]*sessionCopy, used []uint64, err error) {
 	db := s.db.WithContext(ctx)
 	today := model.DayOf(now, s.settings.Zone)
 	var rows []struct { // one for each post, and one where there is none
@@ -361,7 +398,7 @@ func (s *Sessions) read(ctx context.Context, hashes []string, now time.Time) (ma
 		PostFrom  model.Day
 		PostUntil model.Day
 	}
-	err := db.Table("sessions s").
+	err = db.Table("sessions s").
 		Select("s.*, a.openid, COALESCE(m.id, 0) AS member_id, COALESCE(m.name, '') AS name, COALESCE(b.branch_id, 0) AS branch_id, b.group_id, p.id AS post_id, "+
 			"COALESCE(p.organisation_id, 0) AS post_in, COALESCE(p.kind, '') AS post_kind, COALESCE(p.from_day, '') AS post_from, COALESCE(p.until_day, '') AS post_until").
 		Joins("JOIN accounts a ON a.id = s.account_id").
@@ -370,21 +407,20 @@ func (s *Sessions) read(ctx context.Context, hashes []string, now time.Time) (ma
 		Joins("LEFT JOIN posts p ON p.member_id = m.id AND p.from_day <= ? AND p.until_day > ?", today, today).
 		Where("s.token_hash IN ?", hashes).Order("s.id, p.id").Find(&rows).Error
 	if err != nil {
-		return nil, fmt.Errorf("load %d sessions: %w", len(hashes), err)
+		return nil, nil, fmt.Errorf("load %d sessions: %w", len(hashes), err)
 	}
-	copies := make(map[string]*sessionCopy, len(hashes))
-	var used []uint64
+	copies = make(map[string]*sessionCopy, len(hashes))
 	for _, r := range rows {
 		if !r.AliveAt(now, s.settings.SessionIdle) {
 			continue
 		}
 		c := copies[r.TokenHash]
 		if c == nil {
-			c = &sessionCopy{Day: today, MadeAt: now, SeenAt: r.SeenAt, ExpiresAt: r.ExpiresAt, Actor: model.Actor{SessionID: r.ID, AccountID: r.AccountID,
+			c = &sessionCopy{hash: r.TokenHash, Day: today, MadeAt: now, ExpiresAt: r.ExpiresAt, Actor: model.Actor{SessionID: r.ID, AccountID: r.AccountID,
 				OpenID: r.Openid, MemberID: r.MemberID, Name: r.Name, BranchID: r.BranchID, GroupID: r.GroupID}}
 			copies[r.TokenHash] = c
 			if now.Sub(r.SeenAt) >= copyLife {
-				used, c.SeenAt = append(used, r.ID), now
+				used = append(used, r.ID)
 			}
 		}
 		if r.PostID != nil {
@@ -392,16 +428,7 @@ func (s *Sessions) read(ctx context.Context, hashes []string, now time.Time) (ma
 				Span: model.Span{From: r.PostFrom, Until: r.PostUntil}})
 		}
 	}
-	if len(used) == 0 {
-		return copies, nil
-	}
-	err = retried(func() error { // they may be ended at the same time
-		return db.Model(&model.Session{}).Where("id IN ?", used).Update("seen_at", now).Error
-	})
-	if err != nil {
-		return nil, fmt.Errorf("note use of %d sessions: %w", len(used), err)
-	}
-	return copies, nil
+	return copies, used, nil
 }
 
 // watchChanges reads which sessions changed on other replicas.

@@ -327,7 +327,7 @@ func (r *Redis) Dump() (restore func()) {
 		r.world.t.Helper()
 		r.Wipe()
 		for _, e := range entries {
-			if err := r.client.Restore(ctx, e.key, e.life, e.value).Err(); err != nil {
+			if err := r.client.RestoreReplace(ctx, e.key, e.life, e.value).Err(); err != nil {
 				r.world.t.Fatalf("restore %s: %v", e.key, err)
 			}
 		}
