@@ -184,9 +184,13 @@ func New(p Parts) *Services {
 		Complaints:    &Complaints{db: p.DB, settings: p.Settings, now: p.Now},
 		OwnData:       &OwnData{db: p.DB, sessions: sessions, signUps: signUps, seal: seal, settings: p.Settings, now: p.Now},
 		Health:        &Health{db: p.DB, cache: cache},
-		run:           []func(context.Context) error{sessions.watchChanges, sessions.loads.keepServing, sessions.copies.keepServing, sessions.uses.keepServing,
-			checkIns.arrivals.keepServing, home.screens.keepServing, reminders.keepSending, signUps.signings.keepServing, every(linePeriod, signUps.ServeLines), credits.keepUp, every(time.Hour, calendars.Extend), every(time.Hour, series.Extend), record.keepSealing, every(time.Hour, retention.daily)},
-		log:           p.Log,
+		run: []func(context.Context) error{
+			sessions.watchChanges, sessions.loads.keepServing, sessions.copies.keepServing, sessions.uses.keepServing,
+			checkIns.arrivals.keepServing, home.screens.keepServing, signUps.signings.keepServing, every(linePeriod, signUps.ServeLines),
+			reminders.keepSending, record.keepSealing, credits.keepUp,
+			every(time.Hour, calendars.Extend), every(time.Hour, series.Extend), every(time.Hour, retention.daily),
+		},
+		log: p.Log,
 	}
 }
 
