@@ -462,6 +462,27 @@ func TestWhoHangsUpTakesNobodyElseWithThem(t *testing.T) {
 	})
 }
 
+func TestWhoHoldsTheRowOfASessionHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	w := trial.New(t, trial.MySQL) // of the embedded database one holds everything
+	people := w.Members(w.Branch("第一党支部"), 3)
+	tokens := make([]string, len(people))
+	for i, p := range people {
+		tokens[i] = w.SignIn(p)
+	}
+	w.Clock.Advance(time.Hour) // so that their use is to be noted
+	held := w.DB.Begin()
+	defer held.Rollback()
+	if n := held.Exec("UPDATE sessions SET changed_at = ?", w.Clock.Now()).RowsAffected; n != int64(len(tokens)) {
+		t.Fatalf("%d sessions are held", n)
+	}
+	trial.Race(len(tokens), func(i int) { refused(t, people[i].Name, call(t, w.Services, tokens[i]), nil) })
+	var noted int64
+	if err := w.DB.Model(&model.Session{}).Where("seen_at > ?", trial.Start).Count(&noted).Error; err != nil || noted != 0 {
+		t.Errorf("control: %d uses are noted, %v: nobody was in the way", noted, err)
+	}
+}
+
 func TestASessionIsNotedAsUsedAtMostOnceAMinute(t *testing.T) {
 	trial.EachStore(t, func(t *testing.T, w *trial.World) {
 		token := w.SignIn(w.Member(w.Branch("第一党支部"), "丁一"))
