@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -283,6 +281,9 @@ func (s *Activities) holdAudience(tx *gorm.DB, a *model.Activity, more ...uint64
 		held = len(joint)
 	}
 }
+
+// text is what the platform's check looks at.
+func text(a *model.Activity) string { return a.Title + "\n" + a.Place.Name + "\n" + a.Content }
 
 func (s *Activities) checkText(ctx context.Context, actor *model.Actor, a *model.Activity) error {
 	return checkText(ctx, s.platform, actor, text(a))
@@ -601,80 +602,10 @@ func (s *Activities) Show(ctx context.Context, actor *model.Actor, id uint64) (*
 	return view, nil
 }
 
-// seen loads an activity for somebody who may see it, or refuses as if there
-// were none. What was never published is seen by those who conduct it;
-// otherwise who oversees the organisation, is on the roster, came, or belongs
-// to the branch may look, and an open activity is for every member. To a branch
-// that meets with it, it is as one of its own.
-func seen(tx *gorm.DB, actor *model.Actor, id uint64) (*model.Activity, model.Line, *model.Standing, error) {
-	a, err := find[model.Activity](tx, id, model.ErrActivityNotFound)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	line, err := lineOf(tx, a.OrganisationID)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	own, err := standingOf(tx, id, actor.MemberID)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	visible := actor.Oversees(line) || own.Entry != nil || own.Recorded != nil || a.OpenToGuests && actor.MemberID != 0 ||
-		actor.BranchID != 0 && actor.BranchID == line.BranchID()
-	if !a.Announced() {
-		visible = actor.Conducts(line)
-	}
-	if !visible {
-		if visible, err = sharedWith(tx, actor, a); err != nil {
-			return nil, nil, nil, err
-		}
-	}
-	if !visible {
-		return nil, nil, nil, model.ErrActivityNotFound
-	}
-	return a, line, own, nil
-}
-
-// standingOf is one member's own part in an activity.
-func standingOf(tx *gorm.DB, activityID, memberID uint64) (*model.Standing, error) {
-	own := new(model.Standing)
-	if memberID == 0 {
-		return own, nil
-	}
-	var entries []model.RosterEntry
-	var recorded []model.Attendance
-	var leaves []model.Leave
-	mine := func() *gorm.DB { return tx.Where("activity_id = ? AND member_id = ?", activityID, memberID) }
-	if err := errors.Join(mine().Find(&entries).Error, mine().Where("voided = 0").Order("at, id").Find(&recorded).Error, mine().Order("id DESC").Limit(1).Find(&leaves).Error); err != nil {
-		return nil, fmt.Errorf("standing of member %d: %w", memberID, err)
-	}
-	if len(entries) > 0 {
-		own.Entry = &entries[0]
-	}
-	for i := range recorded {
-		own.Take(&recorded[i])
-	}
-	if len(leaves) > 0 {
-		own.Excuse(&leaves[0])
-	}
-	return own, nil
-}
-
 // conducted loads an activity for somebody who may run it.
 func (s *Activities) conducted(ctx context.Context, actor *model.Actor, id uint64) (*model.Activity, error) {
 	a, _, err := conducted(s.db.WithContext(ctx), actor, id)
 	return a, err
-}
-
-func conducted(tx *gorm.DB, actor *model.Actor, id uint64) (*model.Activity, model.Line, error) {
-	a, line, _, err := seen(tx, actor, id)
-	if err != nil {
-		return nil, nil, err
-	}
-	if !actor.Conducts(line) {
-		return nil, nil, model.ErrNotConductor
-	}
-	return a, line, nil
 }
 
 // ActivityScope is which activities a list holds.
@@ -738,51 +669,4 @@ func (s *Activities) List(ctx context.Context, actor *model.Actor, scope Activit
 		page.Next = writeCursor(last.StartsAt, last.ID)
 	}
 	return page, nil
-}
-
-// conductedOrganisations is a query for the ids of the organisations whose
-// meetings the actor may run.
-func conductedOrganisations(db *gorm.DB, actor *model.Actor) *gorm.DB {
-	var all []uint64
-	for _, p := range actor.Posts {
-		if p.Kind == model.Administrator {
-			all = append(all, p.OrganisationID)
-		}
-	}
-	return homesOf(db, actor).Or("id IN (?)", below(db, append(all, 0)))
-}
-
-// homesOf is a query for the ids of the organisations whose meetings the actor
-// runs by a post in them, the party groups of a branch included. It is
-// Actor.Conducts as far as that is the actor's own work.
-func homesOf(db *gorm.DB, actor *model.Actor) *gorm.DB {
-	homes := append(actor.Conducting(), 0)
-	return db.Model(&model.Organisation{}).Select("id").Where("id IN ? OR parent_id IN ? AND kind = ?", homes, homes, model.PartyGroup)
-}
-
-// homesOfEach is what homesOf says of each of the actors: by organisation the
-// places in actors of those who run its meetings.
-func homesOfEach(db *gorm.DB, actors []*model.Actor) (map[uint64][]int, error) {
-	homes := map[uint64][]int{}
-	for n, actor := range actors {
-		for _, id := range actor.Conducting() {
-			homes[id] = append(homes[id], n)
-		}
-	}
-	if len(homes) == 0 {
-		return homes, nil
-	}
-	var partyGroups []struct{ ID, ParentID uint64 }
-	err := db.Table("organisations").Select("id", "parent_id").Find(&partyGroups, "parent_id IN ? AND kind = ?", slices.Sorted(maps.Keys(homes)), model.PartyGroup).Error
-	if err != nil {
-		return nil, fmt.Errorf("party groups of %d organisations: %w", len(homes), err)
-	}
-	for _, g := range partyGroups {
-		homes[g.ID] = append(homes[g.ID], homes[g.ParentID]...)
-	}
-	for id, of := range homes { // who has a post in the branch and one in its group runs the group's meetings once
-		slices.Sort(of)
-		homes[id] = slices.Compact(of)
-	}
-	return homes, nil
 }

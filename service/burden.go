@@ -64,11 +64,10 @@ func (s *Burden) Month(ctx context.Context, actor *model.Actor, month string) (*
 	if month == "" {
 		month = s.now().In(s.settings.Zone).Format("2006-01")
 	}
-	from, err := time.ParseInLocation("2006-01", month, s.settings.Zone)
-	if err != nil || from.Year() < 2000 || from.Year() > 2100 {
-		return nil, model.BadField("month", "月份应写成 2026-03 的样子")
+	from, until, err := monthOf(month, s.settings.Zone)
+	if err != nil {
+		return nil, err
 	}
-	until := from.AddDate(0, 1, 0)
 	db := s.db.WithContext(ctx)
 	var branches []uint64
 	if err := below(db, offices).Scan(&branches).Error; err != nil {

@@ -178,8 +178,15 @@ func ref(id uint64) *uint64 {
 	return &id
 }
 
-// pageSize bounds how much of a list one request gets.
-func pageSize(limit int) int { return min(max(limit, 1), 100) }
+// monthOf is the month that is written 2026-11: its first moment and that of the
+// next one.
+func monthOf(text string, zone *time.Location) (from, until time.Time, err error) {
+	from, err = time.ParseInLocation("2006-01", text, zone)
+	if err != nil || from.Year() < 2000 || from.Year() > 2100 {
+		return from, from, model.BadField("month", "月份应为 2026-11 的形式")
+	}
+	return from, from.AddDate(0, 1, 0), nil
+}
 
 func writePlace(id uint64) string { return strconv.FormatUint(id, 10) }
 

@@ -138,7 +138,7 @@ func (s *Complaints) List(ctx context.Context, actor *model.Actor, received bool
 	if err != nil {
 		return nil, err
 	}
-	page, limit := &ComplaintPage{Items: []ComplaintView{}}, pageSize(limit)
+	page := &ComplaintPage{Items: []ComplaintView{}}
 	rows := complaintRows(db).Where("c.member_id = ?", actor.MemberID)
 	if received {
 		offices := actor.Offices(model.Supervisor, model.Administrator)

@@ -241,15 +241,6 @@ func recorded(a *model.Activity, m *model.Member, t *model.Attendance) *Recorded
 	return &Recorded{MemberID: m.ID, Name: m.Name, Status: t.Status, At: t.At, Late: t.Late(a), Guest: t.Guest, Provenance: t.Provenance}
 }
 
-// holdConducted is conducted that also holds the activity's row, so that
-// nothing is recorded beside a closing or a new roster.
-func holdConducted(tx *gorm.DB, actor *model.Actor, id uint64) (*model.Activity, error) {
-	if _, _, err := conducted(tx, actor, id); err != nil {
-		return nil, err
-	}
-	return lock[model.Activity](tx, id, model.ErrActivityNotFound)
-}
-
 // replayed is the answer that an earlier try with the same nonce got, or nil.
 func replayed(tx *gorm.DB, a *model.Activity, memberID uint64, own *model.Standing, once model.Once) (*Recorded, error) {
 	var t *model.Attendance

@@ -34,21 +34,6 @@ func lineOfMember(tx *gorm.DB, memberID uint64, day model.Day) (model.Line, erro
 	return lineOf(tx, m.BranchID)
 }
 
-// rosterKept is lineOfMember for whoever keeps the roster there: to others who
-// oversee the branch the member may be known, to anybody else there is none.
-func rosterKept(tx *gorm.DB, actor *model.Actor, memberID uint64, day model.Day) (model.Line, error) {
-	line, err := lineOfMember(tx, memberID, day)
-	switch {
-	case err != nil:
-		return nil, err
-	case !actor.Oversees(line):
-		return nil, model.ErrNotFound
-	case !actor.KeepsRoster(line):
-		return nil, model.ErrForbidden
-	}
-	return line, nil
-}
-
 // membershipOn is where the member belonged on the day; nil when nowhere.
 func membershipOn(tx *gorm.DB, memberID uint64, day model.Day) (*model.Membership, error) {
 	var m model.Membership
@@ -112,7 +97,6 @@ func (s *Members) List(ctx context.Context, actor *model.Actor, organisationID u
 	if err != nil {
 		return nil, err
 	}
-	limit = pageSize(limit)
 	today := model.DayOf(s.now(), s.settings.Zone)
 	var rows []struct {
 		MemberLine

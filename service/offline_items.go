@@ -580,7 +580,6 @@ func (s *OfflineItems) List(ctx context.Context, actor *model.Actor, id uint64, 
 	if err != nil {
 		return nil, err
 	}
-	limit = pageSize(limit)
 	db := s.db.WithContext(ctx)
 	_, all, err := jointly(db, actor, id)
 	if err != nil {

@@ -307,7 +307,6 @@ func (s *Organisations) List(ctx context.Context, actor *model.Actor, parentID u
 	if err != nil {
 		return nil, err
 	}
-	limit = pageSize(limit)
 	page := &OrganisationPage{Items: []model.Organisation{}}
 	if err := rows.Where("id > ?", after).Order("id").Limit(limit + 1).Find(&page.Items).Error; err != nil {
 		return nil, fmt.Errorf("organisations under %d: %w", parentID, err)
@@ -317,16 +316,4 @@ func (s *Organisations) List(ctx context.Context, actor *model.Actor, parentID u
 		page.Next = writePlace(page.Items[limit-1].ID)
 	}
 	return page, nil
-}
-
-// overseen is the line of an organisation that the actor may look at.
-func overseen(tx *gorm.DB, actor *model.Actor, id uint64) (model.Line, error) {
-	line, err := lineOf(tx, id)
-	if err != nil {
-		return nil, err
-	}
-	if !actor.Oversees(line) {
-		return nil, model.ErrNotFound
-	}
-	return line, nil
 }

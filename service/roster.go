@@ -1,6 +1,7 @@
 package service
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -165,6 +166,31 @@ func ownAudienceOf(tx *gorm.DB, zone *time.Location, a *model.Activity) ([]model
 		return nil, fmt.Errorf("audience of activity %d: %w", a.ID, err)
 	}
 	return entries, nil
+}
+
+// standingOf is one member's own part in an activity.
+func standingOf(tx *gorm.DB, activityID, memberID uint64) (*model.Standing, error) {
+	own := new(model.Standing)
+	if memberID == 0 {
+		return own, nil
+	}
+	var entries []model.RosterEntry
+	var recorded []model.Attendance
+	var leaves []model.Leave
+	mine := func() *gorm.DB { return tx.Where("activity_id = ? AND member_id = ?", activityID, memberID) }
+	if err := errors.Join(mine().Find(&entries).Error, mine().Where("voided = 0").Order("at, id").Find(&recorded).Error, mine().Order("id DESC").Limit(1).Find(&leaves).Error); err != nil {
+		return nil, fmt.Errorf("standing of member %d: %w", memberID, err)
+	}
+	if len(entries) > 0 {
+		own.Entry = &entries[0]
+	}
+	for i := range recorded {
+		own.Take(&recorded[i])
+	}
+	if len(leaves) > 0 {
+		own.Excuse(&leaves[0])
+	}
+	return own, nil
 }
 
 // seat is one person's place at a meeting, with the name people know.

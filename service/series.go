@@ -234,9 +234,6 @@ func setPartners(tx *gorm.DB, id uint64, first *model.Activity, branches []uint6
 	return wrapped(err, fmt.Sprintf("partners of series %d", id))
 }
 
-// text is what the platform's check looks at.
-func text(a *model.Activity) string { return a.Title + "\n" + a.Place.Name + "\n" + a.Content }
-
 // plannedBy is an activity as the series of a plans it; where there is none
 // yet, a itself.
 func (s *Series) plannedBy(tx *gorm.DB, a *model.Activity) (*model.Activity, error) {

@@ -339,24 +339,6 @@ func (s *ServiceDays) Cancel(ctx context.Context, actor *model.Actor, id uint64,
 	return s.Show(ctx, actor, id)
 }
 
-// liaised loads a service day for somebody who may run it.
-func liaised(tx *gorm.DB, actor *model.Actor, id uint64) (*model.ServiceDay, model.Line, error) {
-	d, err := find[model.ServiceDay](tx, id, model.ErrServiceDayNotFound)
-	if err != nil {
-		return nil, nil, err
-	}
-	line, err := lineOf(tx, d.CommunityID)
-	switch {
-	case err != nil:
-		return nil, nil, err
-	case actor.Liaises(line):
-		return d, line, nil
-	case d.Announced():
-		return nil, nil, model.ErrNotLiaison
-	}
-	return nil, nil, model.ErrServiceDayNotFound
-}
-
 func slotsOf(tx *gorm.DB, dayID uint64) ([]model.ServiceSlot, error) {
 	var slots []model.ServiceSlot
 	if err := tx.Order("id").Find(&slots, "service_day_id = ?", dayID).Error; err != nil {
