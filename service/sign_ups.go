@@ -53,23 +53,32 @@ type SignedUp struct {
 	At          time.Time         `json:"at" doc:"报名或排候补的时间"`
 }
 
+// ahead counts who waits before a waiting row u.
+const ahead = `(SELECT COUNT(*) FROM slot_sign_ups w WHERE w.slot_id = u.slot_id AND w.state = u.state AND (w.at < u.at OR w.at = u.at AND w.id < u.id))`
+
 // signedUp says where the row stands now.
 func signedUp(tx *gorm.DB, u *model.SlotSignUp) (*SignedUp, error) {
+	if u.State != model.Waiting {
+		return standing(u, 0), nil
+	}
+	var before int64
+	if err := tx.Table("slot_sign_ups u").Select(ahead).Where("u.id = ?", u.ID).Scan(&before).Error; err != nil {
+		return nil, fmt.Errorf("place in line of sign-up %d: %w", u.ID, err)
+	}
+	return standing(u, before), nil
+}
+
+// standing says where the row stands, with so many who wait before it.
+func standing(u *model.SlotSignUp, before int64) *SignedUp {
 	out := &SignedUp{Code: "ok", Message: model.SignUpStateNames[u.State], ID: u.ID, SlotID: u.SlotID, MemberID: u.MemberID, State: u.State, At: u.At}
 	switch u.State {
 	case model.Offered:
 		out.OfferEndsAt = u.OfferEndsAt
 	case model.Waiting:
-		var before int64
-		err := tx.Model(&model.SlotSignUp{}).Where("slot_id = ? AND state = ? AND (at < ? OR at = ? AND id < ?)", u.SlotID, model.Waiting, u.At, u.At, u.ID).
-			Count(&before).Error
-		if err != nil {
-			return nil, fmt.Errorf("place in line of sign-up %d: %w", u.ID, err)
-		}
 		out.Position = int(before) + 1
 		out.Message = "候补第 " + strconv.Itoa(out.Position) + " 位，轮到时会通知您"
 	}
-	return out, nil
+	return out
 }
 
 // Create signs the caller up: a seat, or where there is none and the caller
@@ -643,10 +652,10 @@ func (s *SignUps) Mine(ctx context.Context, actor *model.Actor, cursor string, l
 	if before != 0 {
 		rows = rows.Where("u.id < ?", before)
 	}
-	return signUpPage(db, rows.Order("u.id DESC"), limit)
+	return signUpPage(rows.Order("u.id DESC"), limit)
 }
 
-// OfSlot is who is in a slot, seats and line, by the time they came: all of
+// OfSlot is who is in a slot, seats and line, first sign-up first: all of
 // them for who runs the service day, those of the own branch for its secretary.
 func (s *SignUps) OfSlot(ctx context.Context, actor *model.Actor, slotID uint64, cursor string, limit int) (*SignUpPage, error) {
 	db := s.db.WithContext(ctx)
@@ -674,17 +683,19 @@ func (s *SignUps) OfSlot(ctx context.Context, actor *model.Actor, slotID uint64,
 		}
 		rows = rows.Where("u.branch_id IN ?", branches)
 	}
-	return signUpPage(db, rows.Order("u.id"), limit)
+	return signUpPage(rows.Order("u.id"), limit)
 }
 
-func signUpPage(db, rows *gorm.DB, limit int) (*SignUpPage, error) {
+func signUpPage(rows *gorm.DB, limit int) (*SignUpPage, error) {
 	var found []struct {
 		model.SlotSignUp
 		Name, Branch, Title, Slot, Place, Community string
 		StartsAt, EndsAt                            time.Time
+		Ahead                                       int64
 	}
 	err := rows.Table("slot_sign_ups u").
-		Select("u.*, m.name, COALESCE(b.name, '') AS branch, d.title, s.name AS slot, d.place, c.name AS community, s.starts_at, s.ends_at").
+		Select("u.*, m.name, COALESCE(b.name, '') AS branch, d.title, s.name AS slot, d.place, c.name AS community, s.starts_at, s.ends_at, "+
+			"CASE u.state WHEN ? THEN "+ahead+" ELSE 0 END AS ahead", model.Waiting).
 		Joins("JOIN members m ON m.id = u.member_id").Joins("JOIN service_slots s ON s.id = u.slot_id").
 		Joins("JOIN service_days d ON d.id = s.service_day_id").Joins("JOIN organisations c ON c.id = s.community_id").
 		Joins("LEFT JOIN organisations b ON b.id = u.branch_id").Limit(limit + 1).Scan(&found).Error
@@ -694,11 +705,7 @@ func signUpPage(db, rows *gorm.DB, limit int) (*SignUpPage, error) {
 	page := &SignUpPage{Items: []SignUpLine{}}
 	for i := range found[:min(limit, len(found))] {
 		f := &found[i]
-		at, err := signedUp(db, &f.SlotSignUp)
-		if err != nil {
-			return nil, err
-		}
-		page.Items = append(page.Items, SignUpLine{SignedUp: *at, Name: f.Name, Branch: f.Branch, Title: f.Title, Slot: f.Slot, Place: f.Place,
+		page.Items = append(page.Items, SignUpLine{SignedUp: *standing(&f.SlotSignUp, f.Ahead), Name: f.Name, Branch: f.Branch, Title: f.Title, Slot: f.Slot, Place: f.Place,
 			Community: f.Community, StartsAt: f.StartsAt, EndsAt: f.EndsAt, ArrivedAt: f.ArrivedAt, LeftAt: f.LeftAt, NoShow: f.NoShow,
 			Absence: f.AbsenceReason, SettledAt: f.SettledAt})
 	}
