@@ -983,6 +983,9 @@ func TestK1_EveryOperationAnswersEveryRoleAsTheTableSays(t *testing.T) {
 			}
 		}
 		t.Logf("%d requests of %d operations by %d callers", checks, len(all), len(g.callers))
+		if checks < 5000 {
+			t.Error("fewer than were promised")
+		}
 	})
 }
 

@@ -1,10 +1,14 @@
 package api_test
 
 import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"dangri/api"
 	"dangri/model"
 	"dangri/service"
 	"dangri/service/trial"
@@ -95,6 +99,41 @@ func TestM10_EveryEntryOfARequestSaysFromWhere(t *testing.T) {
 			if r.Address != "127.0.0.1" {
 				t.Errorf("%s came from %q", r.Action, r.Address)
 			}
+		}
+	})
+}
+
+func TestM10_TheAddressIsWhatAProxyOfOursSaysAndNotWhatACallerWrites(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(1)
+		look := func(proxies []string, header, address string) string {
+			t.Helper()
+			h, err := api.New(api.Config{Services: s.Services, Now: s.Clock.Now, Log: slog.New(slog.DiscardHandler), Stopping: stopped, TrustedProxies: proxies})
+			if err != nil {
+				t.Fatal(err)
+			}
+			last := s.lastAudit()
+			r := httptest.NewRequest(http.MethodGet, "/v1/members/"+jsonText(m.members[0].ID)+"/phone", nil)
+			r.RemoteAddr = "192.0.2.9:4711"
+			r.Header.Set("Authorization", "Bearer "+s.Token(m.secretary))
+			r.Header.Set(header, address)
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			rows := s.entries("id > ?", last)
+			if w.Code != http.StatusOK || len(rows) != 1 {
+				t.Fatalf("%d %s left %+v", w.Code, w.Body, rows)
+			}
+			return rows[0].Address
+		}
+		for _, header := range []string{"X-Forwarded-For", "X-Real-Ip", "Forwarded", "Cf-Connecting-Ip", "X-Appengine-Remote-Addr"} {
+			for _, proxies := range [][]string{nil, {"10.0.0.0/8"}} {
+				if got := look(proxies, header, "203.0.113.1"); got != "192.0.2.9" {
+					t.Errorf("%s of a stranger is believed, proxies %v: %q", header, proxies, got)
+				}
+			}
+		}
+		if got := look([]string{"192.0.2.0/24"}, "X-Forwarded-For", "198.51.100.1, 203.0.113.1"); got != "203.0.113.1" { // what stands before it the caller wrote
+			t.Errorf("behind a proxy of ours: %q", got)
 		}
 	})
 }

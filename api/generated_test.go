@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -105,35 +106,60 @@ func (d *document) compile(t *testing.T, at string) *jsonschema.Schema {
 
 // Generated requests: good ones, ones with one fault and wild ones, by whoever
 // there is, and not one that is answered with a fault or otherwise than the
-// document says. To make more of them: -rapid.checks=2000.
+// document says. Nothing of them stays in the process: not while a world lives,
+// and not when all have ended. To make more of them: -rapid.checks=2000.
 func TestR12_TenThousandGeneratedRequestsAreAnsweredAsDocumented(t *testing.T) {
 	d := readDocument(t)
-	runtime.GC()
-	before := runtime.NumGoroutine()
+	before := now()
 	seen := &sightings{successes: map[string]int{}, statuses: map[int]int{}}
+	world := func(t *testing.T, midway func(checks int)) *crowd { // by and by a world is spent: activities are closed, posts end
+		c := newCrowd(t, d, seen)
+		checks := 0
+		rapid.Check(t, func(rt *rapid.T) {
+			if checks++; checks%10 == 0 {
+				c.Clock.Advance(10 * time.Minute)
+			}
+			midway(checks)
+			for range 20 {
+				c.exchange(rt)
+			}
+		})
+		for line := range strings.Lines(c.Log.String()) {
+			if strings.Contains(line, `"level":"ERROR"`) {
+				t.Errorf("in the log: %s", line)
+			}
+		}
+		return c
+	}
 	t.Run("worlds", func(t *testing.T) {
-		for n := range 5 { // by and by a world is spent: activities are closed, posts end
+		for n := range 4 {
 			t.Run(fmt.Sprint(n+1), func(t *testing.T) {
 				t.Parallel()
-				c := newCrowd(t, d, seen)
-				checks := 0
-				rapid.Check(t, func(rt *rapid.T) {
-					if checks++; checks%10 == 0 {
-						c.Clock.Advance(10 * time.Minute)
-					}
-					for range 20 {
-						c.exchange(rt)
-					}
-				})
-				for line := range strings.Lines(c.Log.String()) {
-					if strings.Contains(line, `"level":"ERROR"`) {
-						t.Errorf("in the log: %s", line)
-					}
-				}
+				world(t, func(int) {})
 			})
 		}
 	})
-	trial.Eventually(t, "as few goroutines are left as there were", func() bool { return runtime.NumGoroutine() <= before })
+	t.Run("alone", func(t *testing.T) { // since it measures
+		var half footprint
+		sent := 0
+		c := world(t, func(checks int) {
+			if checks == 50 { // what is made once has been made
+				half, sent = now(), seen.requests
+			}
+		})
+		each := (now().heap - half.heap) / int64(seen.requests-sent)
+		t.Logf("each request left %d bytes", each)
+		if each > mostLeft {
+			t.Errorf("each request left %d bytes", each)
+		}
+		c.leave(mostLeft)
+	})
+	trial.Eventually(t, "as few goroutines are left as there were", func() bool { return runtime.NumGoroutine() <= before.goroutines })
+	after := now()
+	t.Logf("before %+v, after %+v", before, after)
+	if after.heap-before.heap > mostHeap || after.resident-before.resident > mostResident {
+		t.Errorf("before %+v, after %+v", before, after)
+	}
 	if t.Failed() {
 		return // the rest is not to be judged
 	}
@@ -151,6 +177,55 @@ func TestR12_TenThousandGeneratedRequestsAreAnsweredAsDocumented(t *testing.T) {
 	if len(failing) > len(d.operations)/5 {
 		t.Errorf("%d of %d operations never succeeded, so that their good requests are none", len(failing), len(d.operations))
 	}
+}
+
+// What may be left of a request while its world lives, where the log of the
+// test is kept too, and of ten thousand when all worlds have ended.
+const (
+	mostLeft     = 4 << 10
+	mostHeap     = 16 << 20
+	mostResident = 256 << 20 // the race detector's own books too
+)
+
+// footprint is what the process holds when what nobody holds has been given
+// back: goroutines, bytes of the heap, and memory of the system, which only
+// Linux tells.
+type footprint struct {
+	goroutines     int
+	heap, resident int64
+}
+
+func now() footprint {
+	debug.FreeOSMemory()
+	debug.FreeOSMemory() // what was in a pool goes with the second collection
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	f := footprint{goroutines: runtime.NumGoroutine(), heap: int64(m.HeapAlloc)}
+	if text, err := os.ReadFile("/proc/self/statm"); err == nil {
+		var size, resident int64
+		_, _ = fmt.Sscan(string(text), &size, &resident) // 0 where it is written otherwise
+		f.resident = resident * int64(os.Getpagesize())
+	}
+	return f
+}
+
+// leave is the control: a service that keeps so much of each request, and waits
+// for something with each, is seen to.
+func (c *crowd) leave(each int64) {
+	const requests = 500
+	before, forever := now(), make(chan struct{})
+	var kept [][]byte
+	for range requests {
+		c.handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/v1/home", nil))
+		kept = append(kept, make([]byte, 2*each))
+		go func() { <-forever }()
+	}
+	after := now()
+	if (after.heap-before.heap)/requests <= each || after.goroutines-before.goroutines < requests {
+		c.t.Errorf("what %d requests left is not seen: before %+v, after %+v", requests, before, after)
+	}
+	runtime.KeepAlive(kept)
+	close(forever)
 }
 
 // sightings is what was answered so far.
@@ -341,6 +416,9 @@ func (c *crowd) exchange(rt *rapid.T) {
 // could be shrunk.
 func (c *crowd) judge(r *request, w *httptest.ResponseRecorder) {
 	answer := w.Body.Bytes()
+	if told := told(w.Code, answer); told != "" {
+		c.t.Errorf("%d tells %s to %s", w.Code, told, r)
+	}
 	if w.Header().Get("Content-Encoding") == "gzip" {
 		packed, err := gzip.NewReader(w.Body)
 		if err == nil {

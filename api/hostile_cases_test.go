@@ -507,7 +507,11 @@ func TestL7_MarkupIsATextEverywhere(t *testing.T) {
 			if !strings.HasPrefix(page.Header.Get("Content-Type"), "text/html") {
 				t.Errorf("the page is %s", page.Header.Get("Content-Type"))
 			}
-			book, err := excelize.OpenReader(bytes.NewReader(p.get(m.path(m.id, "/sheet.xlsx")).Body))
+			file := p.get(m.path(m.id, "/sheet.xlsx"))
+			if name := file.Header.Get("Content-Disposition"); name != `attachment; filename="sheet.xlsx"` {
+				t.Errorf("of %q the file is called %q", text, name)
+			}
+			book, err := excelize.OpenReader(bytes.NewReader(file.Body))
 			if err != nil {
 				t.Fatal(err)
 			}

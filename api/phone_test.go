@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"testing"
@@ -185,7 +186,34 @@ func (p *phone) try(ctx context.Context, method, path string, body any, headers 
 		return &reply{response.StatusCode, response.Header, []byte(first.name + " " + first.data)}, err
 	}
 	content, err := io.ReadAll(response.Body)
+	if told := told(response.StatusCode, content); told != "" {
+		p.s.t.Errorf("%s %s is refused with %s in %s", method, path, told, content)
+	}
 	return &reply{response.StatusCode, response.Header, content}, err
+}
+
+var personal = regexp.MustCompile(`(?:^|[^0-9A-Za-z_-])(1[3-9][0-9]{9}|o[0-9A-Za-z_-]{27}|[0-9A-Za-z_-]{43})(?:$|[^0-9A-Za-z_-])`)
+
+// told is what a refusal or fault holds that none may: a phone number, the
+// openid of a WeChat or a token. Whatever a test of this package is answered is
+// searched for it.
+func told(status int, content []byte) string {
+	if found := personal.FindSubmatch(content); found != nil && status >= 400 {
+		return string(found[1])
+	}
+	return ""
+}
+
+func TestM1_WhatARefusalMayNotTellIsFound(t *testing.T) {
+	s := oneStage(t)
+	m := s.aMeeting(1)
+	who := m.members[0]
+	for _, secret := range []string{who.Phone, who.User.OpenID, s.Token(who)} {
+		text := []byte(jsonText(body{"code": "forbidden", "details": body{"first": secret, "at": s.Clock.Now()}}))
+		if told(403, text) != secret || told(200, text) != "" {
+			t.Errorf("%s in %s: %q", secret, text, told(403, text))
+		}
+	}
 }
 
 func (p *phone) get(path string) *reply            { p.s.t.Helper(); return p.do("GET", path, nil) }

@@ -74,6 +74,63 @@ func FuzzMemberCode(f *testing.F) {
 	})
 }
 
+// A pass opens what it was made for and nothing else.
+func FuzzPass(f *testing.F) {
+	c := testCodes("key")
+	good := c.screenPass(7, 3, 1)
+	f.Add(good, "7.3.1", "/v1/activities/7/sheet.html")
+	for _, seed := range []string{"", ".", "7", "7.zzzzzzzz", "7.3w5e11264sgsf", "+7.1", "-7.1", "7.1/v1", "７.1", strings.Repeat("z", 64), good + "."} {
+		f.Add(seed, seed, "/v1/burden.html?month="+seed)
+	}
+	f.Fuzz(func(t *testing.T, pass, body, path string) {
+		if n, err := c.readPass(pass); err != nil {
+			wantRefusal(t, err, model.ErrScreenPass)
+		} else if c.sign("screen_pass", "", passSize, n...) != pass {
+			t.Errorf("%q was taken for %v", pass, n)
+		}
+		paper := body + "." + mac(c.key, "paper_pass", body+path)[:passSize]
+		if n, ok := c.read("paper_pass", path, passSize, paper, 2); ok && len(n) != 2 {
+			t.Errorf("%q is %v", paper, n)
+		}
+		if _, ok := c.read("paper_pass", path+"&", passSize, paper, 2); ok {
+			t.Errorf("%q of %q opens another paper", paper, path)
+		}
+		if _, err := c.readPass(paper); err == nil {
+			t.Errorf("%q of a paper opens a screen", paper)
+		}
+	})
+}
+
+// What a cell of an imported table is taken for is taken for the same when it
+// is written as it is kept.
+func FuzzCell(f *testing.F) {
+	for _, seed := range []string{"", "19900000101", "+86 199 0000 0101", "0086-199-0000-0101", "１９９０００００１０１", "1.99E+10", "2026-03-05", "2026/3/5 0:00", "2026年3月5日", "03-05-26", "0000-01-01",
+		"9999.12.31", "2026-02-30", "书记、组织委员", "委员兼党小组长", "、、", "兼", "党支部/第一党小组", ">>", "是", "\x00", "\ufeff"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, cell string) {
+		if !utf8.ValidString(cell) {
+			return // the reader of tables lets none in
+		}
+		if phone, ok := phoneNumber(cell); ok && phone != "" {
+			if again, ok := phoneNumber(phone); !ok || again != phone || len(phone) != 11 || strings.Trim(phone, "0123456789") != "" {
+				t.Errorf("%+q is the number %+q and then %+q", cell, phone, again)
+			}
+		}
+		if day := dayOf(cell); day != "" && dayOf(string(day)) != day {
+			t.Errorf("%+q is the day %q and then %q", cell, day, dayOf(string(day)))
+		}
+		if posts, ok := postKinds(cell); !ok && len(posts) > 0 {
+			t.Errorf("%+q is refused and is %v", cell, posts)
+		}
+		if once := foldPath(cell); foldPath(once) != once {
+			t.Errorf("%+q is found as %+q and then as %+q", cell, once, foldPath(once))
+		}
+		yesOrNo(cell)
+		lastName(cell)
+	})
+}
+
 func FuzzCursor(f *testing.F) {
 	for _, seed := range []string{"", writeCursor(tuesday, 7), writeCursor(time.UnixMilli(0), 0), writeCursor(time.UnixMilli(1<<43), math.MaxInt64), "MA", "MC4x", "MC4xIA", "MC4weDE",
 		"LTEuMQ", "MC4xODQ0Njc0NDA3MzcwOTU1MTYxNQ", "OTk5OTk5OTk5OTk5OTk5OTk5OTkuMQ", "KzEuMQ", "MDEuMQ", "MC4x\n", "MC4x=", "////"} {
