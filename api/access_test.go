@@ -1550,7 +1550,7 @@ func TestK14_WhoOnlyRunsTheMeetingSeesNamesAndNothingElseOfPeople(t *testing.T) 
 			}
 		}
 		members := as[struct{ Items []map[string]any }](t, p.get(g.a.organisation("/members"))).Items
-		allowed = []string{"bound", "group_id", "id", "leader", "name", "posts", "status"}
+		allowed = []string{"bound", "group", "group_id", "id", "leader", "name", "posts", "status"}
 		for _, m := range members {
 			if keys := slices.Sorted(maps.Keys(m)); !slices.Equal(keys, allowed) {
 				t.Errorf("a line of the members says %v", keys)

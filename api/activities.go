@@ -13,9 +13,9 @@ type OfActivity struct {
 }
 
 type listRequest struct {
-	Scope  service.ActivityScope `query:"scope" enum:"mine,work" default:"mine" doc:"mine 我要参加的；work 我有职务的组织及其下级的"`
-	Cursor string                `query:"cursor" maxLength:"64" doc:"上一页的 next"`
-	Limit  int                   `query:"limit" minimum:"1" maximum:"100" default:"20"`
+	Scope  service.ActivityScope `query:"scope" enum:"mine,work" default:"mine" doc:"范围：mine 我要参加的；work 我有职务的组织及其下级的"`
+	Cursor string                `query:"cursor" maxLength:"64" doc:"翻页位置：上一页的 next"`
+	Limit  int                   `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"每页的条数"`
 }
 
 func listActivities(s *service.Services) useCase[listRequest, *service.ActivityPage] {

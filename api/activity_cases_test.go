@@ -453,6 +453,30 @@ func (m *meeting) editAtOnce(other *meeting, version int) (accepted int, hours f
 	return accepted, hours
 }
 
+func TestWhoEditsAnActivitySeesWhomItIsFor(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(2)
+		group := s.Group(m.branch, "第一党小组")
+		s.Members(m.branch, 1, trial.InGroup(group))
+		if v := m.show(); v.Targets != nil {
+			t.Errorf("the whole branch: %+v", v.Targets)
+		}
+		for _, c := range []struct {
+			audience string
+			id       uint64
+			name     string
+		}{{"groups", group.ID, "第一党小组"}, {"members", m.members[1].ID, m.members[1].Name}} {
+			m.id = m.publish(m.branch, "audience", c.audience, "targets", []uint64{c.id})
+			if v := m.show(); len(v.Targets) != 1 || v.Targets[0] != (service.ActivityTarget{ID: c.id, Name: c.name}) {
+				t.Errorf("%s: %+v", c.audience, v.Targets)
+			}
+			if v := as[service.ActivityView](t, m.phone(m.members[0]).get(m.path(m.id, ""))); v.Targets != nil {
+				t.Errorf("a member sees %+v", v.Targets)
+			}
+		}
+	})
+}
+
 func TestFromTheStartOnNeitherTheStartNorTheAudienceChanges(t *testing.T) {
 	eachStage(t, func(t *testing.T, s *stage) {
 		m := s.aMeeting(2)

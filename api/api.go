@@ -97,7 +97,7 @@ func describe(engine *gin.Engine, r *router) huma.API {
 		"paper":   {Type: "apiKey", In: "header", Name: "Paper-Pass", Description: "linkPaper 给的网址里 # 与 @ 之间的部分：在电脑上打开这一份，不用登录"},
 	}
 	a := humagin.New(engine, config)
-	a.UseMiddleware(rememberRequest)
+	a.UseMiddleware(rememberRequest(a.OpenAPI().Components.Schemas))
 	r.api = a
 	routes(r)
 	delete(a.OpenAPI().Components.Schemas.Map(), "FormFile") // huma's own, of which nothing in the document speaks

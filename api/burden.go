@@ -61,7 +61,7 @@ var officeWork = []string{
 }
 
 type burdenRequest struct {
-	Month string `query:"month" maxLength:"7" pattern:"^([0-9]{4}-[0-9]{2})?$" doc:"哪个月，如 2026-03；不给就是这个月"`
+	Month string `query:"month" maxLength:"7" pattern:"^([0-9]{4}-[0-9]{2})?$" doc:"月份，如 2026-03；不给就是这个月"`
 }
 
 // burdenReport is what was asked of members in a month, in sums and averages.

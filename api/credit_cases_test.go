@@ -57,6 +57,14 @@ func TestTheYearFollowsWhatIsRecordedAtClosedMeetings(t *testing.T) {
 
 		s.Clock.Set(time.Date(2027, 1, 1, 0, 0, 1, 0, trial.Zone))
 		expect("in the new year", absent, counts(0, 0, 0))
+
+		// A meeting of the new year is not of the old one, as on the certificate, whatever the clock says now.
+		m.id = m.publish(m.branch)
+		m.begins()
+		m.close()
+		expect("a meeting in the new year", absent, counts(0, 1, 0))
+		s.Clock.Set(time.Date(2026, 12, 31, 12, 0, 0, 0, trial.Zone))
+		expect("the old year", absent, counts(1, 1, 2))
 	}, func(p *service.Parts) { p.Settings.SessionIdle, p.Settings.SessionLife = year, year })
 }
 

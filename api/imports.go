@@ -13,7 +13,7 @@ import (
 type UploadedSheet struct {
 	DryRun  bool `query:"dry_run" doc:"只检查，不写入"`
 	RawBody huma.MultipartFormFiles[struct {
-		File huma.FormFile `form:"file" required:"true" doc:"xlsx 或 csv，不超过 8 MB"`
+		File huma.FormFile `form:"file" required:"true" doc:"表格：xlsx 或 csv，不超过 8 MB"`
 	}]
 }
 

@@ -71,8 +71,8 @@ type OfSide struct {
 
 type rosterRequest struct {
 	OfPart
-	Cursor string `query:"cursor" maxLength:"64" doc:"上一页的 next"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"100"`
+	Cursor string `query:"cursor" maxLength:"64" doc:"翻页位置：上一页的 next"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"100" doc:"每页的条数"`
 }
 
 func roster(s *service.Services) useCase[rosterRequest, *service.RosterPage] {

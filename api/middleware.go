@@ -90,18 +90,23 @@ const (
 	paperKey
 )
 
-// asked is what of a request is not in an endpoint's input. The path holds
-// numbers and nothing personal.
-type asked struct{ operation, path, token, address string }
+// asked is what of a request is not in an endpoint's input, and what the input is
+// described by. The path holds numbers and nothing personal.
+type asked struct {
+	operation, path, token, address string
+	schemas                         huma.Registry
+}
 
 // rememberRequest keeps it for the endpoint.
-func rememberRequest(ctx huma.Context, next func(huma.Context)) {
-	g := humagin.Unwrap(ctx)
-	scheme, token, _ := strings.Cut(g.GetHeader("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		token = ""
+func rememberRequest(schemas huma.Registry) func(ctx huma.Context, next func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		g := humagin.Unwrap(ctx)
+		scheme, token, _ := strings.Cut(g.GetHeader("Authorization"), " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			token = ""
+		}
+		next(huma.WithValue(ctx, askedKey, asked{ctx.Operation().OperationID, g.Request.URL.Path, strings.TrimSpace(token), g.ClientIP(), schemas}))
 	}
-	next(huma.WithValue(ctx, askedKey, asked{ctx.Operation().OperationID, g.Request.URL.Path, strings.TrimSpace(token), g.ClientIP()}))
 }
 
 func askedOf(ctx context.Context) asked {

@@ -18,7 +18,7 @@ type offlineRequest struct {
 
 // offlineBatch is what a phone has noted.
 type offlineBatch struct {
-	Items []offlineItem `json:"items" minItems:"1" maxItems:"200"`
+	Items []offlineItem `json:"items" minItems:"1" maxItems:"200" doc:"离线的签到"`
 }
 
 // offlineItem is one of them, however it is formed: a malformed one is refused
@@ -86,9 +86,9 @@ func uploadOfflineCheckIns(s *service.Services) useCase[offlineRequest, *service
 
 type offlineItemsRequest struct {
 	OfActivity
-	Scope  service.OfflineScope `query:"scope" enum:"refused,all" default:"refused" doc:"refused 没有记上的，all 全部"`
-	Cursor string               `query:"cursor" maxLength:"64" doc:"上一页的 next"`
-	Limit  int                  `query:"limit" minimum:"1" maximum:"100" default:"100"`
+	Scope  service.OfflineScope `query:"scope" enum:"refused,all" default:"refused" doc:"范围：refused 没有记上的，all 全部"`
+	Cursor string               `query:"cursor" maxLength:"64" doc:"翻页位置：上一页的 next"`
+	Limit  int                  `query:"limit" minimum:"1" maximum:"100" default:"100" doc:"每页的条数"`
 }
 
 func listOfflineItems(s *service.Services) useCase[offlineItemsRequest, *service.OfflinePage] {

@@ -20,8 +20,13 @@ var scanPage []byte
 //go:embed pages/screen.html
 var screenPage []byte
 
-//go:embed pages/link.html
-var linkPage []byte
+var linkPage = func() []byte {
+	var b bytes.Buffer
+	if err := template.Must(template.ParseFS(papers, "pages/link.html")).Execute(&b, paperPath); err != nil {
+		panic(err) // the page is part of the program
+	}
+	return b.Bytes()
+}()
 
 //go:embed pages/index.html
 var indexPage []byte

@@ -11,9 +11,9 @@ import (
 
 type attachPhotoRequest struct {
 	OfSide
-	Purpose model.PhotoPurpose `query:"purpose" required:"true" enum:"paper_sheet,scene" doc:"paper_sheet 纸质签到表，scene 会场"`
+	Purpose model.PhotoPurpose `query:"purpose" required:"true" enum:"paper_sheet,scene" doc:"照片的用途：paper_sheet 纸质签到表，scene 会场"`
 	RawBody huma.MultipartFormFiles[struct {
-		File huma.FormFile `form:"file" required:"true" doc:"JPEG 或 PNG，不超过 10 MB；拍摄地点等信息不会保留"`
+		File huma.FormFile `form:"file" required:"true" doc:"照片：JPEG 或 PNG，不超过 10 MB；拍摄地点等信息不会保留"`
 	}]
 }
 

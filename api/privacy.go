@@ -37,7 +37,7 @@ func eraseMember(s *service.Services) useCase[eraseMemberRequest, done] {
 
 type complaintsRequest struct {
 	Page
-	Scope string `query:"scope" enum:"own,received" default:"own" doc:"own 我提的，received 我作为上级或管理员收到的"`
+	Scope string `query:"scope" enum:"own,received" default:"own" doc:"范围：own 我提的，received 我作为上级或管理员收到的"`
 }
 
 func listComplaints(s *service.Services) useCase[complaintsRequest, *service.ComplaintPage] {

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -12,10 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/validation"
 
 	"dangri/model"
 	"dangri/service"
@@ -26,7 +23,7 @@ type problem struct {
 	Status    int            `json:"status"`
 	Code      string         `json:"code" doc:"稳定，供程序判断"`
 	Title     string         `json:"title" doc:"HTTP 状态的名字"`
-	Detail    string         `json:"detail" doc:"可以直接给用户看的话"`
+	Detail    string         `json:"detail" doc:"可以直接给用户看的话，说明要改什么、怎么办"`
 	Details   map[string]any `json:"details,omitempty" doc:"有助于处理的事实，如首次签到时间"`
 	Errors    []fieldProblem `json:"errors,omitempty" doc:"哪些字段不对"`
 	RequestID string         `json:"request_id,omitempty" doc:"出错时请把它告诉管理员"`
@@ -138,33 +135,18 @@ func writeProblem(w http.ResponseWriter, p *problem) {
 	_ = json.NewEncoder(w).Encode(p) // the client may be gone
 }
 
-// What huma itself refuses is put in our words, without echoing any input.
+// What huma itself refuses has our form.
 func init() {
 	huma.ValidateStrictCasing = true
 	huma.DefaultArrayNullable = false // a list may be empty, in what is sent and in what is answered; it is never null
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, msg string, errs ...error) huma.StatusError {
-		return humaProblem(status, errs)
+		p := humaProblem(status, errs)
+		if len(p.Errors) > 0 && p.Code == errInput.Code {
+			p.Detail = p.Errors[0].sentence(ctx.Operation(), askedOf(ctx.Context()).schemas)
+		}
+		return p
 	}
 	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError { return humaProblem(status, errs) }
-
-	validation.MsgUnexpectedProperty = "有多余的字段"
-	validation.MsgExpectedRequiredProperty = "缺少 %s"
-	validation.MsgExpectedString = "应为文字"
-	validation.MsgExpectedInteger = "应为整数"
-	validation.MsgExpectedNumber = "应为数字"
-	validation.MsgExpectedBoolean = "应为 true 或 false"
-	validation.MsgExpectedArray = "应为数组"
-	validation.MsgExpectedObject = "应为对象"
-	validation.MsgExpectedOneOf = "应为这些值之一：%s"
-	validation.MsgExpectedMinLength = "至少 %d 个字"
-	validation.MsgExpectedMaxLength = "最多 %d 个字"
-	validation.MsgExpectedMinimumNumber = "不能小于 %v"
-	validation.MsgExpectedMaximumNumber = "不能大于 %v"
-	validation.MsgExpectedNumberBeMultipleOf = "应为 %v 的整数倍"
-	validation.MsgExpectedMinItems = "至少 %d 项"
-	validation.MsgExpectedMaxItems = "最多 %d 项"
-	validation.MsgExpectedMatchPattern = "应符合 %s"
-	validation.MsgExpectedRFC3339DateTime = "应为带时区的时间，如 2026-07-01T14:00:00+08:00"
 }
 
 func humaProblem(status int, errs []error) *problem {
@@ -185,31 +167,6 @@ func humaProblem(status int, errs []error) *problem {
 		if status < 500 && errors.As(err, &d) {
 			p.Errors = append(p.Errors, fieldProblemOf(d.ErrorDetail()))
 		}
-	}
-	return p
-}
-
-// patterns are those of the API as people read them.
-var patterns = map[string]string{
-	`^([0-9]{4}-[0-9]{2}-[0-9]{2})?$`: "应为 2026-03-10 的形式",
-	`^([0-9]{4}-[0-9]{2})?$`:          "应为 2026-03 的形式",
-	`^/v1/([a-z-]+/|[0-9]+/|[0-9]{4}Q[1-4]/)*[a-z-]+[.](html|xlsx|zip)([?][0-9A-Za-z_=&-]+)?$`: "应为打印页、Excel 或资料包的地址，如 /v1/activities/12/sheet.html",
-}
-
-// fieldProblemOf keeps what is ours of a detail: the name of a field that we do
-// not know, and what a parser says of a text, come from the client.
-func fieldProblemOf(d *huma.ErrorDetail) fieldProblem {
-	p := fieldProblem{Location: d.Location, Message: d.Message}
-	if pattern, ok := strings.CutPrefix(d.Message, "应符合 "); ok {
-		p.Message = cmp.Or(patterns[pattern], "只能用字母、数字、“-”和“_”")
-	}
-	switch {
-	case strings.HasPrefix(d.Location, "query.") && d.Message == "unknown query parameter":
-		p.Location, p.Message = "query", "有多余的参数"
-	case d.Message == validation.MsgUnexpectedProperty:
-		p.Location, _, _ = strings.Cut(d.Location, ".")
-	case !strings.ContainsFunc(d.Message, func(r rune) bool { return unicode.Is(unicode.Han, r) }):
-		p.Message = "格式不对"
 	}
 	return p
 }

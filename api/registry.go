@@ -10,8 +10,8 @@ import (
 // Page is a place in a list. Like the other parts of requests it is exported,
 // because huma fills in exported embedded fields only.
 type Page struct {
-	Cursor string `query:"cursor" maxLength:"64" doc:"上一页的 next"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"50"`
+	Cursor string `query:"cursor" maxLength:"64" doc:"翻页位置：上一页的 next"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"50" doc:"每页的条数"`
 }
 
 // OfOrganisation is the path of everything about one organisation.

@@ -71,7 +71,7 @@ func listApprovals(s *service.Services) useCase[struct{}, *service.RequestPage] 
 
 type figuresRequest struct {
 	OfOrganisation
-	Month string `query:"month" required:"true" minLength:"7" maxLength:"7" doc:"2026-11"`
+	Month string `query:"month" required:"true" minLength:"7" maxLength:"7" doc:"月份，如 2026-11"`
 }
 
 func lateRecordFigures(s *service.Services) useCase[figuresRequest, *service.LateRecordFigures] {

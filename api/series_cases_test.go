@@ -278,7 +278,7 @@ func TestATextThatDoesNotPassDoesNotPublishItself(t *testing.T) {
 	})
 }
 
-func TestADraftThatIsRestoredToASeriesThatPublishesItselfHasItsTextChecked(t *testing.T) {
+func TestADraftThatIsRestoredToASeriesPublishesItselfOnlyWhereItsTextPasses(t *testing.T) {
 	eachStage(t, func(t *testing.T, s *stage) {
 		m := s.aMeeting(1)
 		m.id = as[model.Activity](t, m.phone(m.secretary).post("/v1/activities", m.draft(m.branch).with("content", sim.RiskyWord))).ID
@@ -290,20 +290,28 @@ func TestADraftThatIsRestoredToASeriesThatPublishesItselfHasItsTextChecked(t *te
 		first := m.occurrence("2026-03-13").ActivityID
 		want(t, m.phone(m.secretary).put(m.path(first, "/following"), m.again(first, "content", "学习")), 200, "ok")
 		want(t, m.phone(m.secretary).put(m.path(m.id, ""), m.again(m.id, "content", "学习")), 200, "ok")
-		want(t, m.repeat(body{"rule": "FREQ=WEEKLY;BYDAY=FR", "shift": "none", "publish_ahead_days": 14}), 200, "ok")
-		want(t, m.phone(m.secretary).post(m.path(off, "/restoration"), body{"reason": "不放假了"}), 409, "text_risky")
+		want(t, m.repeat(body{"rule": "FREQ=WEEKLY;BYDAY=FR", "shift": "none", "publish_ahead_days": 20}), 200, "ok")
+		want(t, m.phone(m.secretary).post(m.path(off, "/restoration"), body{"reason": sim.RiskyWord}), 409, "text_risky")
+		if a := as[model.Activity](t, m.phone(m.secretary).post(m.path(off, "/restoration"), body{"reason": "不放假了"})); a.Status != model.Draft || !a.Detached {
+			t.Errorf("what does not pass comes back as %s, detached %v", a.Status, a.Detached)
+		}
 		// Clean words come back as they were.
 		other := m.occurrence("2026-04-03").ActivityID
 		want(t, m.phone(m.secretary).post(m.path(other, "/cancellation"), body{"reason": "放假"}), 200, "ok")
 		want(t, m.phone(m.secretary).post(m.path(other, "/restoration"), body{"reason": "不放假了"}), 200, "ok")
-		s.Clock.Advance(14 * 24 * time.Hour)
+		s.Clock.Advance(9 * 24 * time.Hour)
 		if err := s.Series.Extend(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		s.SignIn(m.secretary)
-		if off, other := m.occurrence("2026-03-20").Status, m.occurrence("2026-04-03").Status; off != model.Cancelled || other != model.Published {
+		if off, other := m.occurrence("2026-03-20").Status, m.occurrence("2026-04-03").Status; off != model.Draft || other != model.Published {
 			t.Errorf("the one whose text does not pass is %s, the other %s", off, other)
 		}
+		// It can be mended and published by hand.
+		s.touch(m.secretary)
+		want(t, m.phone(m.secretary).post(m.path(off, "/publication"), nil), 409, "text_risky")
+		want(t, m.phone(m.secretary).put(m.path(off, ""), m.again(off, "content", "学习")), 200, "ok")
+		want(t, m.phone(m.secretary).post(m.path(off, "/publication"), nil), 200, "ok")
 	})
 }
 

@@ -14,7 +14,7 @@ type OfServiceDay struct {
 
 type serviceDaysRequest struct {
 	Page
-	CommunityID uint64 `query:"community_id" minimum:"1" maximum:"9007199254740991" required:"true"`
+	CommunityID uint64 `query:"community_id" minimum:"1" maximum:"9007199254740991" required:"true" doc:"社区"`
 }
 
 func listServiceDays(s *service.Services) useCase[serviceDaysRequest, *service.ServiceDayPage] {
@@ -78,8 +78,8 @@ func cancelServiceDay(s *service.Services) useCase[cancelServiceDayRequest, *ser
 
 type slotsRequest struct {
 	service.SlotSearch
-	Cursor string `query:"cursor" maxLength:"64" doc:"上一页的 next"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"50" default:"20"`
+	Cursor string `query:"cursor" maxLength:"64" doc:"翻页位置：上一页的 next"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"50" default:"20" doc:"每页的条数"`
 }
 
 func listServiceSlots(s *service.Services) useCase[slotsRequest, *service.SlotPage] {

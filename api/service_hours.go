@@ -139,7 +139,7 @@ func answerObjection(s *service.Services) useCase[answerObjectionRequest, *model
 
 // OfYear is a year of a member's service.
 type OfYear struct {
-	Year int `query:"year" minimum:"2000" maximum:"2100" doc:"不给就是今年"`
+	Year int `query:"year" minimum:"2000" maximum:"2100" doc:"年份；不给就是今年"`
 }
 
 func ownServiceRecord(s *service.Services) useCase[OfYear, *service.ServiceRecord] {

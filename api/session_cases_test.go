@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -597,4 +598,22 @@ func (s *stage) lastAudit() uint64 {
 		s.t.Fatal(err)
 	}
 	return id
+}
+
+func TestTheFirstScreenSaysWhoOneIsAndWhichPostsOneHolds(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(1)
+		both := s.Member(m.branch, "双职")
+		s.Post(both, m.branch, model.Secretary)
+		s.Post(both, s.District(), model.Administrator)
+		home := as[service.HomeScreen](t, m.phone(both).get("/v1/home"))
+		want := []service.HomePost{{Kind: model.Secretary, Name: "书记", OrganisationID: m.branch.ID, Organisation: m.branch.Name},
+			{Kind: model.Administrator, Name: "系统管理员", OrganisationID: s.District().ID, Organisation: s.District().Name}}
+		if !slices.Equal(home.Posts, want) || home.MemberID != both.ID || home.BranchID != m.branch.ID {
+			t.Errorf("the first screen of who holds two: %+v", home)
+		}
+		if home := as[service.HomeScreen](t, m.phone(m.members[0]).get("/v1/home")); home.Posts == nil || len(home.Posts) != 0 || home.MemberID != m.members[0].ID {
+			t.Errorf("the first screen of a member: %+v", home)
+		}
+	})
 }

@@ -72,10 +72,10 @@ var (
 // Place is where an activity is held. Radius, in metres, asks phones whether
 // they are near; zero asks nothing.
 type Place struct {
-	Name      string  `gorm:"column:place" json:"name" maxLength:"100" doc:"地点"`
-	Latitude  float64 `json:"latitude,omitempty" minimum:"-90" maximum:"90" doc:"gcj02"`
-	Longitude float64 `json:"longitude,omitempty" minimum:"-180" maximum:"180" doc:"gcj02"`
-	Radius    int     `json:"radius,omitempty" minimum:"0" maximum:"5000" doc:"metres; 0 asks for no location"`
+	Name      string  `gorm:"column:place" json:"name" maxLength:"100" doc:"名称"`
+	Latitude  float64 `json:"latitude,omitempty" minimum:"-90" maximum:"90" doc:"纬度（gcj02）"`
+	Longitude float64 `json:"longitude,omitempty" minimum:"-180" maximum:"180" doc:"经度（gcj02）"`
+	Radius    int     `json:"radius,omitempty" minimum:"0" maximum:"5000" doc:"签到的范围：离地点多少米以内；0 为不问位置"`
 }
 
 // Activity is what members attend. Check-in is open in [OpensAt, ClosesAt);

@@ -240,8 +240,8 @@ func (v *Arrival) Admit(once Once, now time.Time) (replay bool, err error) {
 
 // Point is where a phone says it is, in gcj02. It is compared and thrown away.
 type Point struct {
-	Latitude  float64 `json:"latitude" minimum:"-90" maximum:"90"`
-	Longitude float64 `json:"longitude" minimum:"-180" maximum:"180"`
+	Latitude  float64 `json:"latitude" minimum:"-90" maximum:"90" doc:"纬度（gcj02）"`
+	Longitude float64 `json:"longitude" minimum:"-180" maximum:"180" doc:"经度（gcj02）"`
 }
 
 // Locate reduces a point to within or outside the place's radius.

@@ -29,8 +29,8 @@ type ServiceCalendar struct {
 // CalendarException is one day of a calendar that is left out, or moved.
 type CalendarException struct {
 	CalendarID uint64 `gorm:"primaryKey;autoIncrement:false" json:"-"`
-	Day        Day    `gorm:"primaryKey" json:"day"`
-	MovedTo    Day    `json:"moved_to" doc:"空为这一天不办"`
+	Day        Day    `gorm:"primaryKey" json:"day" doc:"哪一天"`
+	MovedTo    Day    `json:"moved_to" doc:"改到哪天：空为这一天不办"`
 }
 
 // CalendarDay says that a day is worked or free, against the usual week: a

@@ -27,7 +27,7 @@ type ActivityInput struct {
 	Kind              model.ActivityKind `json:"kind" enum:"theme_party_day,study_day,branch_assembly,branch_committee_meeting,party_group_meeting,party_lecture,organizational_life_meeting,other" doc:"活动类别"`
 	Title             string             `json:"title" minLength:"2" maxLength:"60" doc:"标题"`
 	Content           string             `json:"content,omitempty" maxLength:"5000" doc:"内容"`
-	Place             model.Place        `json:"place,omitempty"`
+	Place             model.Place        `json:"place,omitempty" doc:"地点"`
 	StartsAt          time.Time          `json:"starts_at" doc:"开始时间"`
 	EndsAt            time.Time          `json:"ends_at" doc:"结束时间"`
 	OpenEarlyMinutes  *int               `json:"open_early_minutes,omitempty" minimum:"0" maximum:"720" doc:"提前多少分钟开放签到；不写就是 30"`
@@ -46,15 +46,15 @@ type ActivityInput struct {
 
 // DraftInput is a new activity of an organisation.
 type DraftInput struct {
-	OrganisationID uint64 `json:"organisation_id" minimum:"1"`
-	Nonce          string `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次新建时生成一次，重试时不变"`
+	OrganisationID uint64 `json:"organisation_id" minimum:"1" doc:"组织"`
+	Nonce          string `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"提交编号：每次新建时生成一次，重试时不变"`
 	ActivityInput
 }
 
 // EditInput is an activity as it should be; Version is that of the activity
 // the editor saw.
 type EditInput struct {
-	Version int `json:"version" minimum:"1"`
+	Version int `json:"version" minimum:"1" doc:"修改前看到的版本"`
 	ActivityInput
 }
 
@@ -477,9 +477,10 @@ type RestoreInput struct {
 
 // Restore lets a cancelled activity take place after all, as long as it has not
 // ended: published again, or a draft where it never was published. The reason
-// passes WeChat's content check first, and with it the text of a series' draft,
-// which may publish itself. Leaves and what was recorded are as before; before the
-// start the roster is made anew.
+// passes WeChat's content check first. A draft of a series whose own text does not
+// pass comes back as somebody's own (detached): it does not publish itself, so that
+// it can be edited and published by hand. Leaves and what was recorded are as
+// before; before the start the roster is made anew.
 // Reminders that had not gone out come back, and who was told of the
 // cancellation, or may have been, is told that it is void. Codes of before stay
 // worthless. Restoring what is not cancelled changes nothing.
@@ -496,12 +497,16 @@ func (s *Activities) Restore(ctx context.Context, actor *model.Actor, id uint64,
 	if err := before.RestorableAt(now); err != nil {
 		return nil, err
 	}
-	words := reason
-	if before.SeriesID != nil && !before.Announced() {
-		words += "\n" + text(before)
-	}
-	if err := checkText(ctx, s.platform, actor, words); err != nil {
+	if err := checkText(ctx, s.platform, actor, reason); err != nil {
 		return nil, err
+	}
+	own := before.CancelReason == model.SeriesEnded // what the series dropped is now somebody's own
+	if before.SeriesID != nil && !before.Announced() && !before.Detached && !own {
+		err := s.checkText(ctx, actor, before)
+		own = errors.Is(err, model.ErrTextRisky) || errors.Is(err, model.ErrTextReview)
+		if err != nil && !own {
+			return nil, err
+		}
 	}
 	a, err := inTx(ctx, s.db, func(tx *gorm.DB) (*model.Activity, error) {
 		if err := s.holdAudience(tx, before); err != nil {
@@ -519,7 +524,7 @@ func (s *Activities) Restore(ctx context.Context, actor *model.Actor, id uint64,
 		if err := a.RestorableAt(now); err != nil {
 			return nil, err
 		}
-		a.Detached = a.Detached || a.CancelReason == model.SeriesEnded // what the series dropped is now somebody's own
+		a.Detached = a.Detached || own
 		a.Status, a.CancelReason, a.RestoreReason, a.Version, a.CodeEpoch = model.Draft, "", reason, a.Version+1, a.CodeEpoch+1
 		if a.Announced() {
 			a.Status = model.Published
@@ -567,6 +572,13 @@ type ActivityView struct {
 	CheckedInAt      *time.Time             `json:"checked_in_at" doc:"本人签到的时间"`
 	MayConduct       bool                   `json:"may_conduct" doc:"本人可以办理这场活动"`
 	MyLeave          *OwnLeave              `json:"my_leave,omitempty" doc:"本人最近一次请假"`
+	Targets          []ActivityTarget       `json:"targets,omitempty" doc:"参加范围里的党小组或党员，能办理的人才看得到；修改活动时把编号照样带上"`
+}
+
+// ActivityTarget is a party group or a member that an activity is for.
+type ActivityTarget struct {
+	ID   uint64 `json:"id"`
+	Name string `json:"name"`
 }
 
 // OwnLeave is the caller's leave from an activity, as far as it was asked for.
@@ -578,7 +590,8 @@ type OwnLeave struct {
 	Answer string                 `json:"answer,omitempty"`
 }
 
-// Show is one activity with the caller's own part in it.
+// Show is one activity with the caller's own part in it and, for those who conduct
+// it, the groups or members that it is for.
 func (s *Activities) Show(ctx context.Context, actor *model.Actor, id uint64) (*ActivityView, error) {
 	db := s.db.WithContext(ctx)
 	a, line, own, err := seen(db, actor, id)
@@ -590,6 +603,11 @@ func (s *Activities) Show(ctx context.Context, actor *model.Actor, id uint64) (*
 	if own.Recorded != nil && own.Recorded.Status == model.Present {
 		view.CheckedInAt = &own.Recorded.At
 	}
+	if view.MayConduct {
+		if view.Targets, err = targetsOf(db, a); err != nil {
+			return nil, err
+		}
+	}
 	var asked []model.LeaveRequest
 	if err := db.Order("id DESC").Limit(1).Find(&asked, "activity_id = ? AND member_id = ?", id, actor.MemberID).Error; err != nil {
 		return nil, fmt.Errorf("leave of member %d: %w", actor.MemberID, err)
@@ -600,6 +618,18 @@ func (s *Activities) Show(ctx context.Context, actor *model.Actor, id uint64) (*
 		view.MyLeave = &OwnLeave{ID: q.ID, Status: q.Status, State: state, Name: model.RequestStateNames[state], Answer: q.Answer}
 	}
 	return view, nil
+}
+
+// targetsOf is what the audience of an activity was chosen from; nothing where it
+// is the whole branch.
+func targetsOf(db *gorm.DB, a *model.Activity) (targets []ActivityTarget, err error) {
+	table := map[model.AudienceKind]string{model.SomeGroups: "organisations", model.NamedMembers: "members"}[a.Audience]
+	if table == "" {
+		return nil, nil
+	}
+	err = db.Table(table+" n").Select("n.id, n.name").Joins("JOIN activity_targets t ON t.target_id = n.id").
+		Where("t.activity_id = ?", a.ID).Order("n.id").Scan(&targets).Error
+	return targets, wrapped(err, fmt.Sprintf("audience of activity %d", a.ID))
 }
 
 // conducted loads an activity for somebody who may run it.

@@ -31,7 +31,7 @@ type Bindings struct {
 // BindInput proves which member the caller is: by the phone number that WeChat
 // knows, or by the secretary's one-time invitation. Exactly one of them.
 type BindInput struct {
-	PhoneCode  string `json:"phone_code,omitempty" maxLength:"128" pattern:"^[0-9A-Za-z_-]*$" doc:"getPhoneNumber 按钮给的 code"`
+	PhoneCode  string `json:"phone_code,omitempty" maxLength:"128" pattern:"^[0-9A-Za-z_-]*$" doc:"手机号凭证：getPhoneNumber 按钮给的 code"`
 	Invitation string `json:"invitation,omitempty" maxLength:"20" doc:"书记给的邀请码，大小写、空格和短横不限"`
 }
 

@@ -25,7 +25,7 @@ const calendarAhead = 42
 
 // CalendarInput is how a service day repeats.
 type CalendarInput struct {
-	Rule       string                    `json:"rule" maxLength:"100" doc:"RFC 5545 的 RRULE，只用 FREQ INTERVAL BYDAY BYMONTHDAY BYMONTH BYSETPOS"`
+	Rule       string                    `json:"rule" maxLength:"100" doc:"重复规则：RFC 5545 的 RRULE，只用 FREQ INTERVAL BYDAY BYMONTHDAY BYMONTH BYSETPOS"`
 	Shift      model.Shift               `json:"shift,omitempty" enum:"none,later,earlier,skip" default:"later" doc:"遇法定假日或调休上班：不变、顺延、提前、不办"`
 	Until      model.Day                 `json:"until,omitempty" maxLength:"10" doc:"到哪天为止（不含）；不给就一直办"`
 	Exceptions []model.CalendarException `json:"exceptions,omitempty" maxItems:"100" doc:"个别日子：不办或改到别的日子"`

@@ -55,7 +55,7 @@ func (s *Communities) List(ctx context.Context, cursor string, limit int) (*Comm
 
 // RegistrationInput says who registers with which community, and from when.
 type RegistrationInput struct {
-	CommunityID uint64    `json:"community_id" minimum:"1"`
+	CommunityID uint64    `json:"community_id" minimum:"1" doc:"社区"`
 	BranchID    uint64    `json:"branch_id,omitempty" doc:"为支部报到时给；不给就是本人报到"`
 	From        model.Day `json:"from,omitempty" maxLength:"10" doc:"从哪天起，不给就是今天"`
 }
@@ -154,7 +154,7 @@ func endRegistration(tx *gorm.DB, r *model.CommunityRegistration, day model.Day)
 
 // RegistrationAnswer is the liaison's word on a registration.
 type RegistrationAnswer struct {
-	Accept bool   `json:"accept" doc:"true 确认；false 退回"`
+	Accept bool   `json:"accept" doc:"确认还是退回：true 确认，false 退回"`
 	Reason string `json:"reason,omitempty" maxLength:"100" doc:"退回的原因，退回时必填"`
 }
 

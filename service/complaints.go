@@ -20,11 +20,11 @@ type Complaints struct {
 
 // ComplaintInput is a complaint or a request about one's own data.
 type ComplaintInput struct {
-	Kind       model.ComplaintKind `json:"kind" enum:"formalism,data,correction,erasure,other" doc:"formalism 形式主义、加重负担，data 个人信息，correction 请求更正，erasure 请求注销，other 其他"`
-	Text       string              `json:"text" minLength:"2" maxLength:"500"`
-	Anonymous  bool                `json:"anonymous,omitempty" doc:"看的人不知道是谁提的；系统只留编号，用来防止滥用和把答复带给您"`
+	Kind       model.ComplaintKind `json:"kind" enum:"formalism,data,correction,erasure,other" doc:"意见的种类：formalism 形式主义、加重负担，data 个人信息，correction 请求更正，erasure 请求注销，other 其他"`
+	Text       string              `json:"text" minLength:"2" maxLength:"500" doc:"意见"`
+	Anonymous  bool                `json:"anonymous,omitempty" doc:"匿名：看的人不知道是谁提的；系统只留编号，用来防止滥用和把答复带给您"`
 	ActivityID uint64              `json:"about_activity_id,omitempty" maximum:"9007199254740991" doc:"关于哪场活动"`
-	Nonce      string              `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次提交生成一次，重试时不变"`
+	Nonce      string              `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"提交编号：每次提交生成一次，重试时不变"`
 }
 
 // ComplaintView is a complaint as its reader may see it.

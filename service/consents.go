@@ -100,14 +100,14 @@ func heldConsents(tx *gorm.DB, accountID uint64) (map[string]int, error) {
 
 // ConsentReport is what wx.requestSubscribeMessage answered on the phone.
 type ConsentReport struct {
-	Nonce      string          `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次弹窗生成一次，重试时不变"`
+	Nonce      string          `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"提交编号：每次弹窗生成一次，重试时不变"`
 	ActivityID uint64          `json:"activity_id,omitempty" doc:"在哪个活动的页面上"`
-	Results    []ConsentResult `json:"results" minItems:"1" maxItems:"5"`
+	Results    []ConsentResult `json:"results" minItems:"1" maxItems:"5" doc:"订阅的结果"`
 }
 
 // ConsentResult is the answer for one template.
 type ConsentResult struct {
-	TemplateID string `json:"template_id" maxLength:"64"`
+	TemplateID string `json:"template_id" maxLength:"64" doc:"消息模板"`
 	Result     string `json:"result" enum:"accept,reject,ban,filter" doc:"微信返回的结果"`
 }
 

@@ -26,8 +26,8 @@ type Corrections struct {
 // attendance id and nonce.
 type AnnulCheckInInput struct {
 	AttendanceID uint64 `json:"attendance_id,omitempty" maximum:"9007199254740991" doc:"签到记录的编号，见 attendance-log"`
-	CheckInNonce string `json:"check_in_nonce,omitempty" maxLength:"64" doc:"签到时用的 nonce"`
-	MemberID     uint64 `json:"member_id,omitempty" maximum:"9007199254740991" doc:"几个人用了同一个 nonce 时，说明是谁的"`
+	CheckInNonce string `json:"check_in_nonce,omitempty" maxLength:"64" doc:"签到时的提交编号"`
+	MemberID     uint64 `json:"member_id,omitempty" maximum:"9007199254740991" doc:"几个人用了同一个提交编号时，说明是谁的"`
 	Reason       string `json:"reason" minLength:"2" maxLength:"100" doc:"作废的原因，留痕"`
 }
 
@@ -102,7 +102,7 @@ func checkInOf(tx *gorm.DB, all sides, actor *model.Actor, activityID uint64, in
 	case len(rows) == 0:
 		return nil, model.ErrCheckInNotFound
 	case len(rows) > 1:
-		return nil, model.BadField("member_id", "不止一个人用了这个 nonce，请指明是谁的签到")
+		return nil, model.BadField("member_id", "不止一个人用了这个提交编号，请指明是谁的签到")
 	}
 	t := &rows[0]
 	own, err := standingOf(tx, activityID, t.MemberID)
@@ -162,13 +162,13 @@ func annulled(tx *gorm.DB, all sides, actor *model.Actor, a *model.Activity, t *
 
 // CorrectInput is what became of somebody, as it should be on record.
 type CorrectInput struct {
-	MemberID uint64                 `json:"member_id" minimum:"1" maximum:"9007199254740991"`
+	MemberID uint64                 `json:"member_id" minimum:"1" maximum:"9007199254740991" doc:"党员"`
 	Status   model.AttendanceStatus `json:"status" enum:"present,sick_leave,personal_leave,duty_leave,absent" doc:"应当记成什么"`
 	At       *time.Time             `json:"at,omitempty" doc:"到会的时间；原来就记为到会的可不给，除非那时的时间没有人量过、又会因此算迟到"`
 	LeftAt   *time.Time             `json:"left_at,omitempty" doc:"离开的时间；只用于要签退的活动，代替原来的进出记录"`
 	Day      model.Day              `json:"day,omitempty" maxLength:"10" doc:"按天签到的活动：改哪一天的；给了 at 就不用给"`
 	Reason   string                 `json:"reason" minLength:"2" maxLength:"100" doc:"更正的依据，留痕"`
-	Nonce    string                 `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次更正生成一次，重试时不变"`
+	Nonce    string                 `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"提交编号：每次更正生成一次，重试时不变"`
 }
 
 // Correct puts right what is recorded of somebody at a meeting that is on or

@@ -40,13 +40,24 @@ func newHome(p Parts) *Home {
 type HomeScreen struct {
 	Bound    bool           `json:"bound" doc:"false 时先请用户验证手机号"`
 	Name     string         `json:"name"`
+	MemberID uint64         `json:"member_id,omitempty" doc:"本人的编号，如取自己的证明时用"`
+	BranchID uint64         `json:"branch_id,omitempty"`
 	Branch   string         `json:"branch"`
+	Posts    []HomePost     `json:"posts" doc:"今天担任的职务：据此显示办理事务的页面"`
 	Headline string         `json:"headline" doc:"现在最该做的一件事，一句话"`
 	Offers   []HomeOffer    `json:"offers" doc:"候补到的名额，等您确认"`
 	Now      []HomeActivity `json:"now" doc:"现在可以签到的"`
 	Next     []HomeActivity `json:"next" doc:"接下来三十天的"`
 	Year     HomeYear       `json:"year"`
 	Work     []HomeWork     `json:"work" doc:"有职务的人才有：待办理的活动"`
+}
+
+// HomePost is a post that the caller holds today.
+type HomePost struct {
+	Kind           model.PostKind `json:"kind"`
+	Name           string         `json:"name" doc:"职务，可以直接显示"`
+	OrganisationID uint64         `json:"organisation_id"`
+	Organisation   string         `json:"organisation"`
 }
 
 // HomeActivity is one activity on the first screen, with the caller's own part.
@@ -112,7 +123,7 @@ func (s *Home) Show(ctx context.Context, actor *model.Actor) (*HomeScreen, error
 }
 
 func newHomeScreen(actor *model.Actor) *HomeScreen {
-	return &HomeScreen{Bound: actor.MemberID != 0, Name: actor.Name, Offers: []HomeOffer{}, Now: []HomeActivity{}, Next: []HomeActivity{}, Work: []HomeWork{}}
+	return &HomeScreen{Bound: actor.MemberID != 0, Name: actor.Name, MemberID: actor.MemberID, BranchID: actor.BranchID, Posts: []HomePost{}, Offers: []HomeOffer{}, Now: []HomeActivity{}, Next: []HomeActivity{}, Work: []HomeWork{}}
 }
 
 // serve reads the first screens of a group.
@@ -130,14 +141,23 @@ func (s *Home) serve(ctx context.Context, group []*rider[*model.Actor, *HomeScre
 // read is a screen for each of the actors, in their order.
 func (s *Home) read(db *gorm.DB, actors []*model.Actor, now time.Time) ([]*HomeScreen, error) {
 	members := distinct(actors, func(a *model.Actor) uint64 { return a.MemberID })
-	branches, err := namesIn(db, "organisations", distinct(actors, func(a *model.Actor) uint64 { return a.BranchID }))
+	places := distinct(actors, func(a *model.Actor) uint64 { return a.BranchID })
+	for _, a := range actors {
+		for _, p := range a.Posts {
+			places = append(places, p.OrganisationID)
+		}
+	}
+	organisations, err := namesIn(db, "organisations", places)
 	if err != nil {
 		return nil, err
 	}
 	screens, of := make([]*HomeScreen, len(actors)), make(homeScreens, len(members))
 	for i, actor := range actors {
 		screens[i] = newHomeScreen(actor)
-		screens[i].Branch = branches[actor.BranchID]
+		screens[i].Branch = organisations[actor.BranchID]
+		for _, p := range actor.Posts {
+			screens[i].Posts = append(screens[i].Posts, HomePost{p.Kind, model.PostKindNames[p.Kind], p.OrganisationID, organisations[p.OrganisationID]})
+		}
 		of[actor.MemberID] = append(of[actor.MemberID], screens[i])
 	}
 	err = s.fillOffers(db, members, of, now)
@@ -248,7 +268,8 @@ func (h *HomeScreen) take(mine []HomeActivity, now time.Time) {
 }
 
 func (s *Home) fillYears(db *gorm.DB, members []uint64, of homeScreens, now time.Time) error {
-	newYear := model.Day(now.In(s.settings.Zone).Format("2006")) + "-01-01"
+	year := now.In(s.settings.Zone).Year()
+	newYear := func(year int) model.Day { return model.Day(fmt.Sprintf("%04d-01-01", year)) }
 	var years []struct {
 		ID       uint64
 		Leader   bool
@@ -257,7 +278,7 @@ func (s *Home) fillYears(db *gorm.DB, members []uint64, of homeScreens, now time
 		Hours    float64
 	}
 	err := db.Raw("SELECT m.id, m.leader, COALESCE(SUM(c.came), 0) AS attended, COUNT(c.member_id) AS expected, COALESCE(SUM(c.hours), 0) AS hours "+
-		"FROM members m LEFT JOIN credit_entries c ON c.member_id = m.id AND c.on_day >= ? WHERE m.id IN ? GROUP BY m.id", newYear, members).Find(&years).Error
+		"FROM members m LEFT JOIN credit_entries c ON c.member_id = m.id AND c.on_day >= ? AND c.on_day < ? WHERE m.id IN ? GROUP BY m.id", newYear(year), newYear(year+1), members).Find(&years).Error
 	if err != nil {
 		return fmt.Errorf("years of %d members: %w", len(members), err)
 	}

@@ -32,9 +32,9 @@ type Household struct {
 
 // PairingInput is a household that the caller takes care of.
 type PairingInput struct {
-	Household Household `json:"household"`
+	Household Household `json:"household" doc:"结亲户"`
 	From      model.Day `json:"from,omitempty" maxLength:"10" doc:"从哪天起，不给就是今天"`
-	Nonce     string    `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次提交生成一次，重试时不变"`
+	Nonce     string    `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"提交编号：每次提交生成一次，重试时不变"`
 }
 
 // PairingView is a pairing with its household, opened.
@@ -259,9 +259,9 @@ func (s *Households) End(ctx context.Context, actor *model.Actor, id uint64, day
 // VisitInput is a visit as the member remembers it.
 type VisitInput struct {
 	Day     model.Day `json:"day" maxLength:"10" doc:"哪天去的"`
-	Minutes int       `json:"minutes" minimum:"1" maximum:"960"`
+	Minutes int       `json:"minutes" minimum:"1" maximum:"960" doc:"走访了多少分钟"`
 	Note    string    `json:"note,omitempty" maxLength:"100" doc:"做了什么"`
-	Nonce   string    `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次提交生成一次，重试时不变"`
+	Nonce   string    `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"提交编号：每次提交生成一次，重试时不变"`
 }
 
 // Visit notes a visit to the caller's household. It becomes service hours when

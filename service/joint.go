@@ -29,7 +29,7 @@ type JointInput struct {
 
 // JointAnswer is a branch's answer to an invitation.
 type JointAnswer struct {
-	Accept bool `json:"accept"`
+	Accept bool `json:"accept" doc:"是否联办：true 联办，false 谢绝"`
 }
 
 // JointParts is the branches of a joint meeting.

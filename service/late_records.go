@@ -17,7 +17,7 @@ type LateRecordInput struct {
 	MemberID uint64     `json:"member_id,omitempty" maximum:"9007199254740991" doc:"书记替谁申请；本人申请不用给"`
 	CameAt   *time.Time `json:"came_at,omitempty" doc:"到会的时间，记不清可不给"`
 	Reason   string     `json:"reason" minLength:"2" maxLength:"100" doc:"当时为什么没有签上"`
-	Nonce    string     `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次申请生成一次，重试时不变"`
+	Nonce    string     `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"提交编号：每次申请生成一次，重试时不变"`
 }
 
 // AskLateRecord asks for a 补签, by the member or by whoever conducts the

@@ -13,9 +13,9 @@ import (
 
 // LeaveInput is a member asking leave.
 type LeaveInput struct {
-	Status model.AttendanceStatus `json:"status" enum:"sick_leave,personal_leave,duty_leave" doc:"病假、事假、公假"`
+	Status model.AttendanceStatus `json:"status" enum:"sick_leave,personal_leave,duty_leave" doc:"请假的种类：病假、事假、公假"`
 	Note   string                 `json:"note,omitempty" maxLength:"100" doc:"说明，可不填"`
-	Nonce  string                 `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次申请生成一次，重试时不变"`
+	Nonce  string                 `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"提交编号：每次申请生成一次，重试时不变"`
 }
 
 // AskLeave asks leave for the caller from an activity that is not closed: they

@@ -107,7 +107,7 @@ type RecordInput struct {
 	MemberCode string                 `json:"member_code,omitempty" maxLength:"64" doc:"党员出示的码"`
 	Status     model.AttendanceStatus `json:"status" enum:"present,sick_leave,personal_leave,duty_leave" doc:"到会或请假的种类"`
 	Reason     string                 `json:"reason,omitempty" maxLength:"100" doc:"说明，可不填"`
-	Nonce      string                 `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次登记生成一次，重试时不变"`
+	Nonce      string                 `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"提交编号：每次登记生成一次，重试时不变"`
 }
 
 // Recorded is what is now on record for one person.
@@ -282,8 +282,8 @@ func excuse(tx *gorm.DB, actor *model.Actor, a *model.Activity, m *model.Member,
 // ExemptInput leaves a member out of the count of those who should attend, or
 // takes them back in.
 type ExemptInput struct {
-	MemberID  uint64          `json:"member_id" minimum:"1"`
-	Exemption model.Exemption `json:"exemption" enum:",cannot_express_will,long_abroad,in_custody,bedridden,relation_not_transferred" doc:"空为恢复计入应到"`
+	MemberID  uint64          `json:"member_id" minimum:"1" doc:"党员"`
+	Exemption model.Exemption `json:"exemption" enum:",cannot_express_will,long_abroad,in_custody,bedridden,relation_not_transferred" doc:"不计入应到的理由：空为恢复计入应到"`
 	Reason    string          `json:"reason" minLength:"2" maxLength:"100" doc:"支部同意的依据"`
 }
 

@@ -79,6 +79,7 @@ type MemberPage struct {
 type MemberLine struct {
 	model.Member
 	GroupID *uint64      `json:"group_id" doc:"党小组"`
+	Group   string       `gorm:"column:group_name" json:"group" doc:"党小组的名称，没有编入为空"`
 	Posts   []model.Post `gorm:"-" json:"posts" doc:"今天在本支部担任的职务"`
 	Bound   bool         `json:"bound" doc:"是否已绑定微信"`
 	Phone   string       `json:"phone,omitempty" doc:"隐去中间四位的手机号，只有书记和系统管理员看得到"`
@@ -103,9 +104,10 @@ func (s *Members) List(ctx context.Context, actor *model.Actor, organisationID u
 		Sealed string
 	}
 	query := db.Table("memberships b").
-		Select("m.id, m.name, m.status, m.leader, b.group_id, a.id IS NOT NULL AS bound, COALESCE(p.sealed, '') AS sealed").
+		Select("m.id, m.name, m.status, m.leader, b.group_id, COALESCE(g.name, '') AS group_name, a.id IS NOT NULL AS bound, COALESCE(p.sealed, '') AS sealed").
 		Joins("JOIN members m ON m.id = b.member_id").
 		Joins("LEFT JOIN accounts a ON a.member_id = m.id").
+		Joins("LEFT JOIN organisations g ON g.id = b.group_id").
 		Joins("LEFT JOIN member_phones p ON p.member_id = m.id AND ?", actor.KeepsRoster(line)).
 		Where("b.branch_id = ? AND b.from_day <= ? AND b.until_day > ? AND m.id > ?", line.BranchID(), today, today, after)
 	if line[0].Kind == model.PartyGroup {

@@ -26,7 +26,7 @@ type CheckOutInput struct {
 	Code       string `json:"code,omitempty" maxLength:"64" doc:"扫到的内容（小程序码的 scene，或二维码网址的最后一段）"`
 	Digits     string `json:"digits,omitempty" maxLength:"6" doc:"屏幕上的六位签到码；同时要给 activity_id"`
 	ActivityID uint64 `json:"activity_id,omitempty" doc:"页面所在的活动；扫码时可不给"`
-	Nonce      string `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次扫码生成一次，重试时不变"`
+	Nonce      string `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"提交编号：每次扫码生成一次，重试时不变"`
 }
 
 // Moved is a movement that is on record.
@@ -183,10 +183,10 @@ func (s *Movements) moved(tx *gorm.DB, a *model.Activity, own *model.Standing, m
 
 // MovementInput is who the secretary sees leaving or coming back.
 type MovementInput struct {
-	MemberID  uint64          `json:"member_id" minimum:"1" maximum:"9007199254740991"`
-	Direction model.Direction `json:"direction" enum:"in,out" doc:"out 离开，in 回来；第一次到会用“书记代记”"`
+	MemberID  uint64          `json:"member_id" minimum:"1" maximum:"9007199254740991" doc:"党员"`
+	Direction model.Direction `json:"direction" enum:"in,out" doc:"方向：out 离开，in 回来；第一次到会用“书记代记”"`
 	Reason    string          `json:"reason,omitempty" maxLength:"100" doc:"说明，可不填"`
-	Nonce     string          `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次登记生成一次，重试时不变"`
+	Nonce     string          `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"提交编号：每次登记生成一次，重试时不变"`
 }
 
 // Record notes that somebody leaves or comes back, as the secretary sees it. It

@@ -152,8 +152,8 @@ const ofMemberIs = "member_id = ?"
 
 // CorrectionInput is what the roster says of a member.
 type CorrectionInput struct {
-	Name   string             `json:"name" minLength:"2" maxLength:"50"`
-	Status model.MemberStatus `json:"status" enum:"full_member,probationary_member" doc:"full_member 正式党员，probationary_member 预备党员"`
+	Name   string             `json:"name" minLength:"2" maxLength:"50" doc:"姓名"`
+	Status model.MemberStatus `json:"status" enum:"full_member,probationary_member" doc:"党员身份：full_member 正式党员，probationary_member 预备党员"`
 	Leader bool               `json:"leader,omitempty" doc:"是否领导班子成员"`
 }
 
@@ -203,7 +203,7 @@ func (s *OwnData) Correct(ctx context.Context, actor *model.Actor, memberID uint
 
 // ErasureInput says why a person is erased.
 type ErasureInput struct {
-	Reason string `json:"reason" enum:"own_request,deceased,not_needed" doc:"own_request 本人申请，deceased 去世，not_needed 不再需要"`
+	Reason string `json:"reason" enum:"own_request,deceased,not_needed" doc:"注销的原因：own_request 本人申请，deceased 去世，not_needed 不再需要"`
 }
 
 // Erase takes away what tells who a member is: name, phone, account, consents,

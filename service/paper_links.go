@@ -26,7 +26,7 @@ const paperLinkLife = 10 * time.Minute
 
 // PaperLinkInput says which paper.
 type PaperLinkInput struct {
-	Path string `json:"path" maxLength:"160" pattern:"^/v1/([a-z-]+/|[0-9]+/|[0-9]{4}Q[1-4]/)*[a-z-]+[.](html|xlsx|zip)([?][0-9A-Za-z_=&-]+)?$" doc:"打印页、Excel 或资料包的地址，与小程序自己取它时相同，如 /v1/activities/12/sheet.html"`
+	Path string `json:"path" maxLength:"160" pattern:"^/v1/([a-z-]+/|[0-9]+/|[0-9]{4}Q[1-4]/)*[a-z-]+[.](html|xlsx|zip)([?][0-9A-Za-z_=&-]+)?$" doc:"地址：打印页、Excel 或资料包的，与小程序自己取它时相同，如 /v1/activities/12/sheet.html"`
 }
 
 // PaperLink is the address of a paper for a computer.

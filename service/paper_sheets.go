@@ -28,7 +28,7 @@ type PaperSheetInput struct {
 	PhotoID   uint64     `json:"photo_id" minimum:"1" maximum:"9007199254740991" doc:"纸质签到表的照片，先用 attachPhoto 上传"`
 	MemberIDs []uint64   `json:"member_ids" minItems:"1" maxItems:"500" doc:"纸上签了名的人"`
 	ArrivedAt *time.Time `json:"arrived_at,omitempty" doc:"这些人到会的时间；不给就按准时到会记。按天签到的活动必须给，以分清是哪一天的"`
-	Nonce     string     `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次登记生成一次，重试时不变"`
+	Nonce     string     `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"提交编号：每次登记生成一次，重试时不变"`
 }
 
 // PaperSheetReport is what came of each name: nobody is left out silently.

@@ -20,7 +20,7 @@ type Posts struct {
 
 // PostInput gives a post to a member.
 type PostInput struct {
-	MemberID       uint64         `json:"member_id" minimum:"1"`
+	MemberID       uint64         `json:"member_id" minimum:"1" doc:"党员"`
 	OrganisationID uint64         `json:"organisation_id" minimum:"1" doc:"任职的组织；党小组长写党小组"`
 	Kind           model.PostKind `json:"kind" enum:"secretary,committee_member,group_leader,community_liaison,supervisor,administrator" doc:"职务"`
 	From           model.Day      `json:"from,omitempty" doc:"任职的第一天，如 2026-07-01；不写就是今天"`

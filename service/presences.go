@@ -206,8 +206,8 @@ func (p *presence) show() *ServicePresence {
 
 // TickInput is who the liaison sees arriving or leaving.
 type TickInput struct {
-	SignUpIDs []uint64 `json:"sign_up_ids" minItems:"1" maxItems:"200"`
-	Act       string   `json:"act" enum:"arrive,leave" doc:"arrive 到了，leave 走了"`
+	SignUpIDs []uint64 `json:"sign_up_ids" minItems:"1" maxItems:"200" doc:"报名"`
+	Act       string   `json:"act" enum:"arrive,leave" doc:"到还是走：arrive 到了，leave 走了"`
 }
 
 // Tick notes people of a service day as arrived or left now, as who runs it

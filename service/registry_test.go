@@ -329,6 +329,9 @@ func TestK14_AGroupLeaderSeesTheNamesOfTheOwnGroupAndNoMore(t *testing.T) {
 			if m.Phone != "" {
 				t.Errorf("a group leader sees %s", m.Phone)
 			}
+			if m.Group != "第一党小组" {
+				t.Errorf("%s is in %q", m.Name, m.Group)
+			}
 		}
 		for _, id := range []uint64{two.ID, o.branch.ID} {
 			_, err := w.Services.Members.List(t.Context(), w.Actor(leader), id, "", 100)

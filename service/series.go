@@ -30,7 +30,7 @@ const seriesAhead = 62
 
 // SeriesInput is how an activity repeats.
 type SeriesInput struct {
-	Rule             string       `json:"rule" maxLength:"100" doc:"RFC 5545 的 RRULE，只用 FREQ INTERVAL BYDAY BYMONTHDAY BYMONTH BYSETPOS；每月 5 日为 FREQ=MONTHLY;BYMONTHDAY=5，每月第二个周五为 FREQ=MONTHLY;BYDAY=2FR"`
+	Rule             string       `json:"rule" maxLength:"100" doc:"重复规则：RFC 5545 的 RRULE，只用 FREQ INTERVAL BYDAY BYMONTHDAY BYMONTH BYSETPOS；每月 5 日为 FREQ=MONTHLY;BYMONTHDAY=5，每月第二个周五为 FREQ=MONTHLY;BYDAY=2FR"`
 	Shift            model.Shift  `json:"shift,omitempty" enum:"none,later,earlier,skip" default:"later" doc:"遇法定假日或调休上班：不变、顺延、提前、不办"`
 	Until            model.Day    `json:"until,omitempty" maxLength:"10" doc:"到哪天为止（不含）；不给就一直办"`
 	PublishAheadDays int          `json:"publish_ahead_days,omitempty" minimum:"0" maximum:"60" doc:"提前几天自动发布；0 或不给为每次由书记发布。单独改过的那几次总要由书记发布"`

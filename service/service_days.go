@@ -29,7 +29,7 @@ type ServiceDayInput struct {
 	MinimumMinutes      int         `json:"minimum_minutes,omitempty" minimum:"0" maximum:"720" default:"30" doc:"在场至少多少分钟才记服务时长"`
 	RegisteredOnly      bool        `json:"registered_only,omitempty" doc:"只面向已到本社区报到的党员"`
 	RefuseOverlap       bool        `json:"refuse_overlap,omitempty" doc:"与党内活动时间冲突时不许报名；否则先提醒，本人坚持可以报"`
-	Slots               []SlotInput `json:"slots" minItems:"1" maxItems:"20"`
+	Slots               []SlotInput `json:"slots" minItems:"1" maxItems:"20" doc:"岗位"`
 }
 
 // ServiceWords is what people read of a service day.
@@ -44,16 +44,16 @@ type ServiceWords struct {
 type SlotInput struct {
 	Name     string      `json:"name" minLength:"1" maxLength:"30" doc:"岗位"`
 	Skill    model.Skill `json:"skill,omitempty" enum:"any,law,medicine,teaching,repairs,computers,arts,counselling,environment,order" default:"any" doc:"希望的专长"`
-	StartsAt time.Time   `json:"starts_at"`
-	EndsAt   time.Time   `json:"ends_at"`
+	StartsAt time.Time   `json:"starts_at" doc:"开始时间"`
+	EndsAt   time.Time   `json:"ends_at" doc:"结束时间"`
 	Capacity int         `json:"capacity" minimum:"1" maximum:"10000" doc:"要几个人"`
 	UnitCap  int         `json:"unit_cap,omitempty" minimum:"0" maximum:"10000" doc:"一个支部最多几个人；0 不限"`
 }
 
 // NewServiceDayInput is a new service day of a community.
 type NewServiceDayInput struct {
-	CommunityID uint64 `json:"community_id" minimum:"1"`
-	Nonce       string `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次新建时生成一次，重试时不变"`
+	CommunityID uint64 `json:"community_id" minimum:"1" doc:"社区"`
+	Nonce       string `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"提交编号：每次新建时生成一次，重试时不变"`
 	ServiceDayInput
 }
 
@@ -149,7 +149,7 @@ func setSlots(tx *gorm.DB, d *model.ServiceDay, slots []model.ServiceSlot) error
 // ServiceDayEdit is a draft as it should be; Version is that of the draft the
 // editor saw.
 type ServiceDayEdit struct {
-	Version int `json:"version" minimum:"1"`
+	Version int `json:"version" minimum:"1" doc:"修改前看到的版本"`
 	ServiceDayInput
 }
 
@@ -196,7 +196,7 @@ func (s *ServiceDays) editable(tx *gorm.DB, actor *model.Actor, id uint64, versi
 
 // ServiceRewording is the words of a published service day as they should be.
 type ServiceRewording struct {
-	Version int `json:"version" minimum:"1"`
+	Version int `json:"version" minimum:"1" doc:"修改前看到的版本"`
 	ServiceWords
 }
 

@@ -69,13 +69,13 @@ func setHours(tx *gorm.DB, zone *time.Location, u *model.SlotSignUp, slot *model
 // HoursConfirmation is the community's word on a service day. Who is not named
 // gets what the scans say; who was never seen is noted as not having come.
 type HoursConfirmation struct {
-	Entries []HoursEntry `json:"entries,omitempty" maxItems:"500"`
+	Entries []HoursEntry `json:"entries,omitempty" maxItems:"500" doc:"各人的时长"`
 }
 
 // HoursEntry is the community's word on one person: so many minutes, as on the
 // paper list, or not there.
 type HoursEntry struct {
-	SignUpID uint64 `json:"sign_up_id" minimum:"1"`
+	SignUpID uint64 `json:"sign_up_id" minimum:"1" doc:"报名"`
 	Minutes  int    `json:"minutes,omitempty" minimum:"0" maximum:"960" doc:"服务的分钟数"`
 	Absent   bool   `json:"absent,omitempty" doc:"没有来"`
 	Reason   string `json:"reason" minLength:"2" maxLength:"100" doc:"依据，如纸质签到表；没来的写原因，不知道写“未说明”"`

@@ -35,7 +35,7 @@ func newSignUps(p Parts) *SignUps {
 
 // SignUpInput is a member's wish for a slot.
 type SignUpInput struct {
-	Nonce  string `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次报名生成一次，重试时不变"`
+	Nonce  string `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"提交编号：每次报名生成一次，重试时不变"`
 	OrWait bool   `json:"or_wait,omitempty" doc:"报满时排候补"`
 	Insist bool   `json:"insist,omitempty" doc:"已看到时间冲突的提醒，仍要报名"`
 }
@@ -479,7 +479,7 @@ func uncount(slot *model.ServiceSlot, u *model.SlotSignUp) {
 
 // CapacityInput is how many seats a slot shall have.
 type CapacityInput struct {
-	Capacity int `json:"capacity" minimum:"1" maximum:"10000"`
+	Capacity int `json:"capacity" minimum:"1" maximum:"10000" doc:"名额"`
 }
 
 // SetCapacity changes how many seats a slot has. New seats go to those who
@@ -521,7 +521,7 @@ type SeveralInput struct {
 	MemberIDs []uint64 `json:"member_ids" minItems:"1" maxItems:"200" doc:"本支部的党员"`
 	Rest      string   `json:"rest,omitempty" enum:"refuse,wait" default:"refuse" doc:"坐不下时：refuse 一个也不报；wait 其余排候补"`
 	Insist    bool     `json:"insist,omitempty" doc:"已看到时间冲突的提醒，仍要报名"`
-	Nonce     string   `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次提交生成一次，重试时不变"`
+	Nonce     string   `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"提交编号：每次提交生成一次，重试时不变"`
 }
 
 // CreateSeveral signs up several members of a branch whose meetings the caller

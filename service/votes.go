@@ -23,19 +23,19 @@ type Votes struct {
 // and who was there is not asked: roster and attendances say it.
 type VoteInput struct {
 	Subject    string           `json:"subject" minLength:"2" maxLength:"100" doc:"表决的事项"`
-	Kind       model.VoteKind   `json:"kind" enum:"resolution,admission,full_membership,election" doc:"resolution 一般议题，admission 接收预备党员，full_membership 转正，election 选举"`
+	Kind       model.VoteKind   `json:"kind" enum:"resolution,admission,full_membership,election" doc:"表决的种类：resolution 一般议题，admission 接收预备党员，full_membership 转正，election 选举"`
 	Secret     bool             `json:"secret,omitempty" doc:"无记名投票"`
 	VotedAt    *time.Time       `json:"voted_at,omitempty" doc:"什么时候表决的，用来算谁已经签退离开；当场登记的不用给，会后登记而不给就按散会时在场的人算"`
 	Written    int              `json:"written,omitempty" minimum:"0" maximum:"100000" doc:"接收预备党员、转正：没有到会的党员会前书面意见的份数，已含在票数内"`
 	Seats      int              `json:"seats,omitempty" minimum:"0" maximum:"50" doc:"选举：应选名额"`
 	Candidates []CandidateInput `json:"candidates,omitempty" maxItems:"100" doc:"选举：候选人各自的票数"`
 	model.Ballots
-	Nonce string `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次登记生成一次，重试时不变"`
+	Nonce string `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"提交编号：每次登记生成一次，重试时不变"`
 }
 
 // CandidateInput is what one candidate got.
 type CandidateInput struct {
-	MemberID uint64 `json:"member_id" minimum:"1" maximum:"9007199254740991"`
+	MemberID uint64 `json:"member_id" minimum:"1" maximum:"9007199254740991" doc:"候选人"`
 	model.Ballots
 }
 

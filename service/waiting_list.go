@@ -14,7 +14,7 @@ import (
 
 // WaitInput is a member's wish to stand in line.
 type WaitInput struct {
-	Nonce  string `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次排队生成一次，重试时不变"`
+	Nonce  string `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"提交编号：每次排队生成一次，重试时不变"`
 	Insist bool   `json:"insist,omitempty" doc:"已看到时间冲突的提醒，仍要参加"`
 }
 
@@ -84,7 +84,7 @@ func (s *SignUps) LeaveLine(ctx context.Context, actor *model.Actor, id uint64) 
 
 // OfferAnswer is the answer to an offered seat.
 type OfferAnswer struct {
-	Accept bool `json:"accept" doc:"true 要，false 不要"`
+	Accept bool `json:"accept" doc:"要不要：true 要，false 不要"`
 	Insist bool `json:"insist,omitempty" doc:"已看到时间冲突的提醒，仍要参加"`
 }
 

@@ -103,13 +103,13 @@ func docs(folder string) (map[string]string, error) {
 	return out, err
 }
 
-// called is the first use case that an endpoint's function calls: the
-// "CheckIns.Create" of s.CheckIns.Create(…).
+// called is the last use case that an endpoint's function calls, whose answer it
+// gives: the "CheckIns.Create" of s.CheckIns.Create(…).
 func called(f *ast.FuncDecl) (name string) {
 	ast.Inspect(f, func(n ast.Node) bool {
 		call, ok := n.(*ast.CallExpr)
-		if !ok || name != "" {
-			return name == ""
+		if !ok {
+			return true
 		}
 		method, ok := call.Fun.(*ast.SelectorExpr)
 		if !ok {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -23,8 +24,8 @@ func TestTheReferenceSaysWhatTheCodeSays(t *testing.T) {
 	}
 	text, err := operations("../..")
 	var all map[string]string
-	if err != nil || json.Unmarshal(text, &all) != nil || all["checkIn"] == "" {
-		t.Errorf("the reference does not know checkIn (%v)", err)
+	if err != nil || json.Unmarshal(text, &all) != nil || all["checkIn"] == "" || !strings.HasPrefix(all["signIn"], "SignIn ") {
+		t.Errorf("the reference does not know checkIn or signIn (%v)", err)
 	}
 	text, err = refusals("../..")
 	var known []refusal
