@@ -101,6 +101,9 @@ func TestThePageThatOpensPapersLoadsNothingFromElsewhere(t *testing.T) {
 		if r.Status != 200 || !strings.HasPrefix(r.Header.Get("Content-Type"), "text/html") {
 			t.Errorf("%d %v", r.Status, r.Header)
 		}
+		if !strings.Contains(string(r.Body), `new RegExp("^/v1/(`) {
+			t.Error("the page does not know what the address of a paper looks like")
+		}
 		for _, from := range []string{"https://", "src=", "@import", "innerHTML", "localStorage"} {
 			if strings.Contains(string(r.Body), from) {
 				t.Errorf("the page has %s", from)

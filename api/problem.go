@@ -72,10 +72,10 @@ func (p *problem) GetHeaders() http.Header {
 
 // Refusals of requests that never reach a use case.
 var (
-	errMethod   = &model.Error{Kind: model.Invalid, Code: "method_not_allowed", Message: "不支持这种请求方法"}
+	errMethod   = &model.Error{Kind: model.Invalid, Code: "method_not_allowed", Message: "不支持这种请求方法，请更新小程序后再试"}
 	errInput    = &model.Error{Kind: model.Invalid, Code: "invalid_input", Message: "提交的内容不符合要求，请检查后再提交"}
-	errTooLarge = &model.Error{Kind: model.Invalid, Code: "too_large", Message: "提交的内容太大"}
-	errMedia    = &model.Error{Kind: model.Invalid, Code: "unsupported_media", Message: "不支持这种内容格式"}
+	errTooLarge = &model.Error{Kind: model.Invalid, Code: "too_large", Message: "提交的内容太大，请减少一些再提交"}
+	errMedia    = &model.Error{Kind: model.Invalid, Code: "unsupported_media", Message: "不支持这种内容格式，请更新小程序后再试"}
 	errFiling   = &model.Error{Kind: model.TooMany, Code: "file_under_way", Message: "上一份文件还在生成，请稍候再试", RetryAfter: 2 * time.Second}
 	errSlow     = &model.Error{Kind: model.Invalid, Code: "too_slow", Message: "网络太慢，请稍后再试"}
 	errFault    = &model.Error{Code: "fault", Message: "系统出错了，请稍后再试；如仍不行，请把编号告诉管理员"}

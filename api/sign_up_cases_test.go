@@ -711,12 +711,17 @@ func TestAMeetingAtThatTimeWarnsOrRefusesAsSet(t *testing.T) {
 		m.publish(n.branch, "starts_at", serviceStart.Add(-time.Hour), "ends_at", serviceStart.Add(time.Minute))
 		r := n.signUp(n.members[0])
 		want(t, r, 409, "overlap")
+		if !strings.Contains(string(r.Body), "”，仍要参加请再确认一次") {
+			t.Errorf("what warns says %s", r.Body)
+		}
 		if !strings.Contains(string(r.Body), `"may_insist":true`) || !strings.Contains(string(r.Body), "七月主题党日") {
 			t.Errorf("the warning does not say what and whether one may insist: %s", r.Body)
 		}
 		want(t, n.signUp(n.members[0], "insist", true), 200, "ok")
 		n.publishDay("refuse_overlap", true, "slots", []body{n.job(5, "starts_at", serviceStart.Add(-2*time.Hour), "ends_at", serviceStart)})
-		want(t, n.signUp(n.members[0], "insist", true), 409, "overlap")
+		if r := n.signUp(n.members[0], "insist", true); r.code() != "overlap" || !strings.Contains(string(r.Body), "”，不能同时参加，请选别的时间") {
+			t.Errorf("what refuses says %s", r.Body)
+		}
 	})
 }
 

@@ -57,12 +57,12 @@ var (
 	ErrNotConductor      = &Error{Kind: Forbidden, Code: "not_conductor", Message: "只有本支部的书记、委员或小组长可以办理"}
 	ErrWrongStatus       = &Error{Kind: Conflict, Code: "wrong_status", Message: "活动当前的状态不允许这样做，请刷新后再试"}
 	ErrActivityCancelled = &Error{Kind: Conflict, Code: "cancelled", Message: "活动已取消，请留意支部的新通知"}
-	ErrNotPublished      = &Error{Kind: Conflict, Code: "not_published", Message: "活动还没有发布"}
+	ErrNotPublished      = &Error{Kind: Conflict, Code: "not_published", Message: "活动还没有发布，请先发布"}
 	ErrActivityStarted   = &Error{Kind: Conflict, Code: "already_started", Message: "活动已经开始，开始时间、参加范围、迟到时间和学时不能再改"}
 	ErrActivityOver      = &Error{Kind: Conflict, Code: "activity_over", Message: "活动时间已过，不能恢复，请另外新建活动"}
 	ErrNotStarted        = &Error{Kind: Conflict, Code: "not_started", Message: "活动还没有开始，不能结束；不再举行的请用“取消”"}
 	ErrWindow            = &Error{Kind: Invalid, Code: "window", Message: "时间不对：结束要晚于开始，签到开放不能晚于开始，签到截止要晚于开始"}
-	ErrAudience          = &Error{Kind: Invalid, Code: "audience", Message: "参加范围里有不属于本支部的党小组或党员"}
+	ErrAudience          = &Error{Kind: Invalid, Code: "audience", Message: "参加范围里有不属于本支部的党小组或党员，请去掉后再提交"}
 	ErrAudienceEmpty     = &Error{Kind: Invalid, Code: "audience_empty", Message: "参加范围里没有人，请先导入名册或改选范围"}
 	ErrTextRisky         = &Error{Kind: Conflict, Code: "text_risky", Message: "文字未通过微信内容安全检查，请修改后再提交"}
 	ErrReenter           = &Error{Kind: Conflict, Code: "reenter", Message: "微信要先看到您最近用过小程序，请退出小程序重新进入，再试一次"}

@@ -44,7 +44,7 @@ type CalendarDay struct {
 // Refusals of calendars.
 var (
 	ErrRule           = &Error{Kind: Invalid, Code: "rule", Message: "重复规则不对，应如 FREQ=MONTHLY;BYMONTHDAY=15 或 FREQ=WEEKLY;BYDAY=SA"}
-	ErrCalendarNone   = &Error{Kind: NotFound, Code: "calendar_not_found", Message: "这个服务日没有设为定期重复"}
+	ErrCalendarNone   = &Error{Kind: NotFound, Code: "calendar_not_found", Message: "这个服务日没有设为定期重复，请先设置"}
 	ErrPatternRepeats = &Error{Kind: Conflict, Code: "pattern_repeats", Message: "这个服务日本身就是定期生成的，请在最初的那一天上设置"}
 )
 

@@ -8,7 +8,7 @@ var (
 	ErrNotCommunity         = &Error{Kind: Invalid, Code: "not_community", Message: "请选择要报到的社区"}
 	ErrOwnCommunity         = &Error{Kind: Invalid, Code: "own_community", Message: "组织关系就在这个社区，不需要报到"}
 	ErrRegistrationDay      = &Error{Kind: Conflict, Code: "registration_day", Message: "所选日期早于现有报到的开始日期，请选之后的日期"}
-	ErrRegistrationEnded    = &Error{Kind: Conflict, Code: "registration_ended", Message: "这次报到已经结束"}
+	ErrRegistrationEnded    = &Error{Kind: Conflict, Code: "registration_ended", Message: "这次报到已经结束，请刷新后再试"}
 	ErrNotLiaison           = &Error{Kind: Forbidden, Code: "not_liaison", Message: "只有本社区的联络员可以办理"}
 )
 

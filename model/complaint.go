@@ -25,7 +25,7 @@ var ComplaintKindNames = map[ComplaintKind]string{
 // Refusals of complaints.
 var (
 	ErrComplaintNotFound = &Error{Kind: NotFound, Code: "complaint_not_found", Message: "没有这条意见，请刷新后再试"}
-	ErrComplaintAnswered = &Error{Kind: Conflict, Code: "complaint_answered", Message: "这条意见已经答复"}
+	ErrComplaintAnswered = &Error{Kind: Conflict, Code: "complaint_answered", Message: "这条意见已经答复，请刷新查看"}
 	ErrOwnComplaint      = &Error{Kind: Forbidden, Code: "own_complaint", Message: "自己提出的意见请由别人答复"}
 	ErrTooManyComplaints = &Error{Kind: TooMany, Code: "too_many_complaints", Message: "今天提出的意见已经不少，都会有人看；请明天再提", RetryAfter: time.Hour}
 	ErrNoComplaintBranch = &Error{Kind: Conflict, Code: "no_complaint_branch", Message: "您现在不属于任何党支部，请直接联系上级党组织"}

@@ -47,11 +47,11 @@ var UnitKindNames = map[UnitKind]string{
 
 // Refusals of the registry.
 var (
-	ErrOrganisationLoop  = &Error{Kind: Invalid, Code: "organisation_loop", Message: "上级组织不能是自己或自己的下级"}
-	ErrOrganisationPlace = &Error{Kind: Invalid, Code: "organisation_place", Message: "这类组织不能设在所选的上级组织之下"}
-	ErrOrganisationTaken = &Error{Kind: Conflict, Code: "organisation_taken", Message: "同一上级之下已有同名的组织"}
-	ErrMemberTaken       = &Error{Kind: Conflict, Code: "member_taken", Message: "该手机号已登记在另一位党员名下"}
-	ErrPostTaken         = &Error{Kind: Conflict, Code: "post_taken", Message: "该党员已担任这一职务"}
+	ErrOrganisationLoop  = &Error{Kind: Invalid, Code: "organisation_loop", Message: "上级组织不能是自己或自己的下级，请另选上级"}
+	ErrOrganisationPlace = &Error{Kind: Invalid, Code: "organisation_place", Message: "这类组织不能设在所选的上级组织之下，请另选上级"}
+	ErrOrganisationTaken = &Error{Kind: Conflict, Code: "organisation_taken", Message: "同一上级之下已有同名的组织，请换一个名称"}
+	ErrMemberTaken       = &Error{Kind: Conflict, Code: "member_taken", Message: "该手机号已登记在另一位党员名下，请先更正名册"}
+	ErrPostTaken         = &Error{Kind: Conflict, Code: "post_taken", Message: "该党员已担任这一职务，不用再任命"}
 )
 
 // Organisation is one node of the tree. A party group is an organisation under

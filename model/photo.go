@@ -8,7 +8,7 @@ var (
 	ErrPhotoType     = &Error{Kind: Invalid, Code: "photo_type", Message: "只收 JPEG 或 PNG 照片，请换一张"}
 	ErrPhotoTooLarge = &Error{Kind: Invalid, Code: "photo_too_large", Message: "照片太大：不能超过 10 MB，也不能超过四千万像素，请用手机相机重拍或缩小后再传"}
 	ErrPhotoBroken   = &Error{Kind: Invalid, Code: "photo_broken", Message: "照片不完整，打不开，请重新选择或重拍"}
-	ErrPhotoCount    = &Error{Kind: Conflict, Code: "photo_count", Message: "一场会议每个支部最多存 60 张照片"}
+	ErrPhotoCount    = &Error{Kind: Conflict, Code: "photo_count", Message: "一场会议每个支部最多存 60 张照片，请先移除不要的"}
 	ErrPhotoUsed     = &Error{Kind: Conflict, Code: "photo_used", Message: "已经按这张照片登记过到会，照片是依据，不能移除；登记错了请用“更正”"}
 	ErrPhotoSigned   = &Error{Kind: Conflict, Code: "photo_signed", Message: "会议记录已由书记签字，照片不能再移除；确要移除，请先改会议记录，移除后再请书记签字"}
 	ErrNotPaperPhoto = &Error{Kind: Conflict, Code: "not_paper_photo", Message: "请先上传纸质签到表的照片，再按照片登记"}

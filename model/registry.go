@@ -6,7 +6,7 @@ import "time"
 var (
 	ErrOrganisationInUse  = &Error{Kind: Conflict, Code: "organisation_in_use", Message: "该组织已有党员或活动，不能改变类别，党小组也不能移到别的党支部"}
 	ErrOrganisationBelow  = &Error{Kind: Conflict, Code: "organisation_below", Message: "改成这一类别后，它现有的下级组织不能再设在它之下，请先调整下级组织"}
-	ErrPostPlace          = &Error{Kind: Invalid, Code: "post_place", Message: "这类组织不设这一职务"}
+	ErrPostPlace          = &Error{Kind: Invalid, Code: "post_place", Message: "这类组织不设这一职务，请另选职务或组织"}
 	ErrPostOutsider       = &Error{Kind: Conflict, Code: "post_outsider", Message: "该党员不在这个党支部或党小组，请先办理转入"}
 	ErrTransferPlace      = &Error{Kind: Invalid, Code: "transfer_place", Message: "请选择一个党支部，党小组须设在该党支部之下"}
 	ErrTransferBeforeJoin = &Error{Kind: Conflict, Code: "transfer_before_join", Message: "该党员在所选日期还没有转入现在的党支部或党小组，请选之后的日期"}

@@ -33,7 +33,7 @@ const SeriesEnded = "定期安排已停止或改期"
 
 // Refusals of series.
 var (
-	ErrSeriesNone  = &Error{Kind: NotFound, Code: "series_not_found", Message: "这个活动没有设为定期重复"}
+	ErrSeriesNone  = &Error{Kind: NotFound, Code: "series_not_found", Message: "这个活动没有设为定期重复，请先设置"}
 	ErrSeriesEnded = &Error{Kind: Conflict, Code: "series_ended", Message: "这个定期安排已经停止，请重新设置"}
 	ErrSeriesDay   = &Error{Kind: Invalid, Code: "series_day", Message: "这里只能改钟点；要改日子，请单独修改这一次，或改重复规则"}
 )

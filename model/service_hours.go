@@ -122,7 +122,7 @@ type HouseholdVisit struct {
 var (
 	ErrObjectionLate     = &Error{Kind: Conflict, Code: "objection_late", Message: "提出异议的期限已过，请联系党支部书记"}
 	ErrObjectionNotFound = &Error{Kind: NotFound, Code: "objection_not_found", Message: "没有这条异议，请刷新后再试"}
-	ErrObjectionAnswered = &Error{Kind: Conflict, Code: "objection_answered", Message: "这条异议已经答复"}
+	ErrObjectionAnswered = &Error{Kind: Conflict, Code: "objection_answered", Message: "这条异议已经答复，请刷新查看"}
 	ErrOwnObjection      = &Error{Kind: Forbidden, Code: "own_objection", Message: "自己提出的异议请由别人答复"}
 	ErrQuarterNotOver    = &Error{Kind: Conflict, Code: "quarter_not_over", Message: "这个季度还没有过完，过完后再确认反馈表"}
 	ErrPairingNotFound   = &Error{Kind: NotFound, Code: "pairing_not_found", Message: "没有这条结亲记录，请刷新后再试"}

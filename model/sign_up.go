@@ -26,9 +26,9 @@ var SignUpStateNames = map[SignUpState]string{
 var (
 	ErrSlotFull          = &Error{Kind: Conflict, Code: "slot_full", Message: "岗位已报满，可以排候补，有人退出时按先后通知"}
 	ErrUnitFull          = &Error{Kind: Conflict, Code: "unit_full", Message: "您所在支部在这个岗位的名额已满，可以排候补或看看其他岗位"}
-	ErrSignUpClosed      = &Error{Kind: Conflict, Code: "sign_up_closed", Message: "报名已截止"}
+	ErrSignUpClosed      = &Error{Kind: Conflict, Code: "sign_up_closed", Message: "报名已截止，请看看其他岗位"}
 	ErrNotRegisteredHere = &Error{Kind: Conflict, Code: "not_registered_here", Message: "这个岗位只面向已到本社区报到的党员，请先报到并等社区确认"}
-	ErrOverlap           = &Error{Kind: Conflict, Code: "overlap", Message: "这段时间您已有其他安排"}
+	ErrOverlap           = &Error{Kind: Conflict, Code: "overlap", Message: "这段时间已有其他安排，不能同时参加，请选别的时间"}
 	ErrNoBranch          = &Error{Kind: Conflict, Code: "no_branch", Message: "服务当天没有所在党支部，请先联系书记办理组织关系"}
 	ErrSignUpNotFound    = &Error{Kind: NotFound, Code: "sign_up_not_found", Message: "没有这条报名，请刷新后再试"}
 	ErrNotSeated         = &Error{Kind: Conflict, Code: "not_seated", Message: "这条报名现在没有占用名额，请刷新后再看"}
@@ -36,7 +36,7 @@ var (
 	ErrNoOffer           = &Error{Kind: Conflict, Code: "no_offer", Message: "现在没有等您确认的名额，请刷新后再看"}
 	ErrOfferExpired      = &Error{Kind: Conflict, Code: "offer_expired", Message: "确认的时间已过，名额已让给下一位"}
 	ErrDeadlinePassed    = &Error{Kind: Conflict, Code: "deadline_passed", Message: "已过取消的截止时间，确实不能来请写明原因再取消"}
-	ErrStrangers         = &Error{Kind: Invalid, Code: "strangers", Message: "名单里有不属于您支部的党员"}
+	ErrStrangers         = &Error{Kind: Invalid, Code: "strangers", Message: "名单里有不属于您支部的党员，请去掉后再提交"}
 )
 
 // SlotSignUp is one member's wish for one slot. BranchID is the branch of the
@@ -106,15 +106,21 @@ func (r *SeatRequest) Admit(now time.Time) error {
 	return r.Clash()
 }
 
-// Clash refuses a seat for other commitments at its time. The refusal carries
-// may_insist when the member may come all the same.
+// Clash refuses a seat for other commitments at its time, and names the first. The
+// refusal carries may_insist when the member may come all the same.
 func (r *SeatRequest) Clash() error {
 	for _, c := range r.Others {
 		if !r.Slot.Meets(c.StartsAt, c.EndsAt) {
 			continue
 		}
 		if c.Service || r.Day.RefuseOverlap || !r.Insists {
-			return ErrOverlap.With("with", c).With("may_insist", !c.Service && !r.Day.RefuseOverlap)
+			mayInsist := !c.Service && !r.Day.RefuseOverlap
+			refusal := ErrOverlap.With("with", c).With("may_insist", mayInsist)
+			refusal.Message = "这段时间已有“" + c.Title + "”，不能同时参加，请选别的时间"
+			if mayInsist {
+				refusal.Message = "这段时间已有“" + c.Title + "”，仍要参加请再确认一次"
+			}
+			return refusal
 		}
 	}
 	return nil
@@ -185,7 +191,7 @@ var (
 	ErrNotArrivedYet  = &Error{Kind: Conflict, Code: "not_arrived", Message: "您还没有签到，请先签到；确实到了请联络员补记"}
 	ErrStayLonger     = &Error{Kind: Conflict, Code: "stay_longer", Message: "现在离开不计服务时长；要走请再确认一次"}
 	ErrNotOver        = &Error{Kind: Conflict, Code: "not_over", Message: "服务还没有结束，结束后再确认时长"}
-	ErrNotSettled     = &Error{Kind: Conflict, Code: "not_settled", Message: "社区还没有确认这次服务的时长"}
+	ErrNotSettled     = &Error{Kind: Conflict, Code: "not_settled", Message: "社区还没有确认这次服务的时长，确认以后再提出"}
 	ErrNoAbsence      = &Error{Kind: Conflict, Code: "no_absence", Message: "这次服务没有被记为未到"}
 )
 

@@ -24,7 +24,7 @@ type Joint struct {
 // JointInput names a branch to meet with.
 type JointInput struct {
 	Name     string `json:"name" minLength:"2" maxLength:"100" doc:"支部的全称"`
-	Superior string `json:"superior,omitempty" maxLength:"100" doc:"有同名支部时写明它的上级组织"`
+	Superior string `json:"superior,omitempty" maxLength:"100" doc:"上级组织：有同名支部时写明"`
 }
 
 // JointAnswer is a branch's answer to an invitation.

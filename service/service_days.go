@@ -42,7 +42,7 @@ type ServiceWords struct {
 
 // SlotInput is one job of the day. Times carry their zone.
 type SlotInput struct {
-	Name     string      `json:"name" minLength:"1" maxLength:"30" doc:"岗位"`
+	Name     string      `json:"name" minLength:"1" maxLength:"30" doc:"名称"`
 	Skill    model.Skill `json:"skill,omitempty" enum:"any,law,medicine,teaching,repairs,computers,arts,counselling,environment,order" default:"any" doc:"希望的专长"`
 	StartsAt time.Time   `json:"starts_at" doc:"开始时间"`
 	EndsAt   time.Time   `json:"ends_at" doc:"结束时间"`

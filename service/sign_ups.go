@@ -377,7 +377,7 @@ func held(tx *gorm.DB, id uint64) (*model.SlotSignUp, *model.ServiceSlot, error)
 
 // CancelSignUpInput says why a seat is given back.
 type CancelSignUpInput struct {
-	Reason string `json:"reason,omitempty" maxLength:"100" doc:"过了截止时间，或代人取消时必填"`
+	Reason string `json:"reason,omitempty" maxLength:"100" doc:"原因：过了截止时间，或代人取消时必填"`
 }
 
 // Cancel gives a seat back, and the first in line is offered it in the same

@@ -27,8 +27,8 @@ type VoteInput struct {
 	Secret     bool             `json:"secret,omitempty" doc:"无记名投票"`
 	VotedAt    *time.Time       `json:"voted_at,omitempty" doc:"什么时候表决的，用来算谁已经签退离开；当场登记的不用给，会后登记而不给就按散会时在场的人算"`
 	Written    int              `json:"written,omitempty" minimum:"0" maximum:"100000" doc:"接收预备党员、转正：没有到会的党员会前书面意见的份数，已含在票数内"`
-	Seats      int              `json:"seats,omitempty" minimum:"0" maximum:"50" doc:"选举：应选名额"`
-	Candidates []CandidateInput `json:"candidates,omitempty" maxItems:"100" doc:"选举：候选人各自的票数"`
+	Seats      int              `json:"seats,omitempty" minimum:"0" maximum:"50" doc:"应选名额：选举时填"`
+	Candidates []CandidateInput `json:"candidates,omitempty" maxItems:"100" doc:"候选人：选举时各自的票数"`
 	model.Ballots
 	Nonce string `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"提交编号：每次登记生成一次，重试时不变"`
 }
