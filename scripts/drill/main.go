@@ -32,7 +32,7 @@ var drills = []struct {
 	{"R5", "Redis 被清空、被杀、被换成旧的：没人掉线，没人签不上，作废的不复活", (*stage).cache},
 	{"R6", "数据库被杀：只会暂时不可用，恢复后一条不丢", (*stage).database},
 	{"R7", "到存储的连接时断时慢：一条不丢，一条不多", (*stage).network},
-	{"R8", "逐个重启：没有一次签到失败", (*stage).rolling},
+	{"R8", "逐个重启，同时升级数据库：没有一次签到失败", (*stage).rolling},
 	{"R9", "微信时好时坏、进程被杀、事件丢失：提醒一条不重，人人有结果", (*stage).reminders},
 	{"R13", "慢连接和大请求：别人照常签到", (*stage).hostile},
 	{"R19", "数据全部丢失：从备份恢复，一行不差，没人要重新登录", (*stage).restore},
@@ -87,6 +87,9 @@ func run(ctx context.Context, long bool, wanted []string) (ok bool, err error) {
 		fmt.Printf("%s %s\n", d.id, d.promise)
 		var s *stage
 		for turn := 1; turn <= 3 && (s == nil || s.onlyLate()); turn++ {
+			if err := g.noise.calibrate(ctx); err != nil {
+				return false, err
+			}
 			s = &stage{ground: g, id: d.id, turn: turn, history: &history{start: time.Now()}}
 			err := d.run(s, ctx)
 			s.close()

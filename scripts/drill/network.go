@@ -53,6 +53,11 @@ func (s *stage) network(ctx context.Context) error {
 		endRedis = cut(ctx, redis)
 	}
 	o = s.arrive(ctx, crowd{people: s.people(300 * seconds), rate: 300, patient: patience, taps: 20, echoes: 5})
+	slot, err := s.slot(ctx, fewSeats)
+	if err != nil {
+		return err
+	}
+	signed := s.run(ctx, slot, s.people(40*fewSeats, 5000)) // the others may have a seat at that time
 	endMySQL()
 	endRedis()
 	away := 0
@@ -62,10 +67,7 @@ func (s *stage) network(ctx context.Context) error {
 		}
 	}
 	s.check(away > 0, "连接确实断了：答复 503 共 %d 次", away)
-	if err := s.settle(ctx, o); err != nil {
-		return err
-	}
-	if err := s.shown(ctx, 5*time.Second); err != nil {
+	if err := errors.Join(s.settle(ctx, o), s.count(ctx, slot, fewSeats, signed), s.shown(ctx, 5*time.Second)); err != nil {
 		return err
 	}
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -55,7 +56,7 @@ func (s *stage) pace(ctx context.Context) error {
 			}
 		}
 		s.check(again == 0, "都一次签上：%d 次没有", again)
-		if err := s.settle(ctx, o); err != nil {
+		if err := errors.Join(s.settle(ctx, o), s.shown(ctx, 5*time.Second)); err != nil {
 			return err
 		}
 	}

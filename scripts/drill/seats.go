@@ -61,7 +61,7 @@ func (s *stage) seats(ctx context.Context) error {
 	end()
 	s.check(restarts() > 0, "进程死了 %d 次", restarts())
 	s.timely(took <= allKnow, o.start, "5000 人抢 %d 个名额用了 %v（应在 %v 内）", seats, took, allKnow)
-	return s.count(ctx, slot, o)
+	return s.count(ctx, slot, seats, o)
 }
 
 // slot is a published service slot with so many seats, a week from now.
@@ -145,8 +145,9 @@ func (s *stage) sit(ctx context.Context, slot uint64, person int, nonce string, 
 	return a
 }
 
-// count compares what everybody was told with the slot and its rows.
-func (s *stage) count(ctx context.Context, slot uint64, o *outcome) error {
+// count compares what everybody was told with the slot of so many seats and its
+// rows.
+func (s *stage) count(ctx context.Context, slot uint64, seats int, o *outcome) error {
 	db := s.stores.DB.WithContext(ctx)
 	var rows []model.SlotSignUp
 	var kept model.ServiceSlot

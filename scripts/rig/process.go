@@ -58,6 +58,16 @@ func key() string {
 	return base64.StdEncoding.EncodeToString(raw)
 }
 
+// Run runs another command of the program to its end.
+func (p Program) Run(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, p.Path, args...)
+	cmd.Env = append(os.Environ(), p.Env...)
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %v: %w\n%s", p.Path, args, err, said)
+	}
+	return nil
+}
+
 // Process is a program that serves at Address.
 type Process struct {
 	Address string
