@@ -48,8 +48,8 @@ type CheckInInput struct {
 	Code       string       `json:"code,omitempty" maxLength:"64" doc:"扫到的内容（小程序码的 scene，或二维码网址的最后一段）"`
 	Digits     string       `json:"digits,omitempty" maxLength:"6" doc:"屏幕上的六位签到码；同时要给 activity_id"`
 	ActivityID uint64       `json:"activity_id,omitempty" doc:"页面所在的活动；扫码时可不给"`
-	Nonce      string       `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"每次扫码生成一次，重试时不变"`
-	Location   *model.Point `json:"location,omitempty" doc:"只在活动设了范围时才问；只记范围内外，不记坐标"`
+	Nonce      string       `json:"nonce" minLength:"8" maxLength:"64" pattern:"^[0-9A-Za-z_-]+$" doc:"提交编号：每次扫码生成一次，重试时不变"`
+	Location   *model.Point `json:"location,omitempty" doc:"位置：只在活动设了范围时才问；只记范围内外，不记坐标"`
 	Device     string       `json:"device,omitempty" maxLength:"64" doc:"小程序在本机随机生成并保存的一串字符；只用来看出同一场活动里几个人用了同一部手机，仅供书记参考"`
 }
 

@@ -59,7 +59,7 @@ func newSessions(p Parts, c *cache) *Sessions {
 
 // SignInInput is what wx.login gave the phone.
 type SignInInput struct {
-	Code string `json:"code" minLength:"1" maxLength:"128" pattern:"^[0-9A-Za-z_-]+$" doc:"wx.login 的 code，五分钟内有效，只能用一次"`
+	Code string `json:"code" minLength:"1" maxLength:"128" pattern:"^[0-9A-Za-z_-]+$" doc:"微信登录凭证：wx.login 的 code，五分钟内有效，只能用一次"`
 
 	Address string `json:"-"` // of the phone
 }
