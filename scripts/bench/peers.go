@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -10,6 +11,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"gorm.io/gorm"
 
 	"dangri/model"
 	"dangri/scripts/rig"
@@ -21,7 +24,8 @@ import (
 type peer struct {
 	process *rig.Process
 	tokens  []string
-	held    int // meetings so far
+	held    int      // meetings so far
+	rows    *gorm.DB // its table of check-ins
 }
 
 // startPeers builds them and starts each on a folder or a database of its own.
@@ -58,9 +62,31 @@ func (b *bench) startPeers(ctx context.Context, dir string) error {
 		if err != nil {
 			return err
 		}
-		b.peers[peerName] = &peer{process: process, tokens: tokens}
+		rows := b.stores.DB.Table(name + ".gva_check_ins")
+		if peerName == "pocketbase" {
+			file, _, err := b.openFile(filepath.Join(where, "data.db"))
+			if err != nil {
+				return err
+			}
+			rows = file.Table("checkins")
+		}
+		b.peers[peerName] = &peer{process: process, tokens: tokens, rows: rows}
 	}
 	return nil
+}
+
+// openFile opens a database in a file until the end.
+func (b *bench) openFile(path string) (*gorm.DB, *sql.DB, error) {
+	db, err := service.OpenDatabase("file:" + path)
+	if err != nil {
+		return nil, nil, err
+	}
+	conns, err := db.DB()
+	if err != nil {
+		return nil, nil, fmt.Errorf("open database: %w", err)
+	}
+	b.closers = append(b.closers, func() { _ = conns.Close() })
+	return db, conns, nil
 }
 
 // linesOf is the first n lines of a file.
@@ -84,6 +110,10 @@ func linesOf(path string, n int) ([]string, error) {
 func (b *bench) peerArrivals(name string) (load, error) {
 	p := b.peers[name]
 	l := load{spent: true}
+	var err error
+	if l.proof, err = added(p.rows); err != nil {
+		return load{}, err
+	}
 	for _, i := range b.scattered(b.everybody()) {
 		activity := p.held*b.branches + i/b.perBranch + 1
 		if name == "pocketbase" {
@@ -106,15 +136,10 @@ func (b *bench) embed(ctx context.Context, program rig.Program, dir string) erro
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
-	db, err := service.OpenDatabase("file:" + filepath.Join(folder, "dangri.db"))
+	db, conns, err := b.openFile(filepath.Join(folder, "dangri.db"))
 	if err != nil {
 		return err
 	}
-	conns, err := db.DB()
-	if err != nil {
-		return fmt.Errorf("open database: %w", err)
-	}
-	b.closers = append(b.closers, func() { _ = conns.Close() })
 	if _, err := model.Migrate(ctx, conns, "sqlite"); err != nil {
 		return err
 	}

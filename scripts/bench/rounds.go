@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"time"
 
+	"gorm.io/gorm"
+
 	"dangri/scripts/rig"
 )
 
@@ -296,31 +298,34 @@ func (b *bench) arrivals(name string) (load, error) {
 	if err != nil {
 		return load{}, err
 	}
-	table := name + "_attendances"
-	before, err := b.count(table)
-	if err != nil {
+	l := load{spent: true}
+	if l.proof, err = added(b.stores.DB.Table(name + "_attendances")); err != nil {
 		return load{}, err
 	}
-	l := load{spent: true}
 	for _, i := range b.scattered(b.everybody()) {
 		body, _ := json.Marshal(arrival{ActivityID: m.Activity(i), Nonce: fmt.Sprintf("bench-%d-%d", m.Activity(i), i)}) // it always can
 		l.requests = append(l.requests, rig.Request(http.MethodPost, "/v1/check-ins", b.town.Token(i), body))
 	}
-	l.proof = func(acknowledged int) error {
-		rows, err := b.count(table)
+	return l, nil
+}
+
+// added is the proof that from now on a table grows by what is acknowledged.
+func added(table *gorm.DB) (proof func(acknowledged int) error, err error) {
+	table = table.Session(&gorm.Session{})
+	count := func() (rows int64, err error) {
+		if err = table.Count(&rows).Error; err != nil {
+			err = fmt.Errorf("count rows: %w", err)
+		}
+		return rows, err
+	}
+	before, err := count()
+	return func(acknowledged int) error {
+		rows, err := count()
 		if err == nil && rows-before != int64(acknowledged) {
 			err = fmt.Errorf("%d arrivals were acknowledged, but there are %d rows", acknowledged, rows-before)
 		}
 		return err
-	}
-	return l, nil
-}
-
-func (b *bench) count(table string) (rows int64, err error) {
-	if err = b.stores.DB.Table(table).Count(&rows).Error; err != nil {
-		err = fmt.Errorf("count %s: %w", table, err)
-	}
-	return rows, err
+	}, err
 }
 
 // scattered is the people in an order that brings the branches in turn.

@@ -2,18 +2,22 @@
 // meetings within ten minutes:
 //
 //	go run ./scripts/capacity [MEMBERS…]
+//	go run ./scripts/capacity -bench bin/bench.json
 //
 // It is a calculation from costs that were measured, each beside the command
 // that prints it, and a simulation of the arrivals. Its table stands in
-// ARCHITECTURE.md, and a test holds the two equal.
+// ARCHITECTURE.md, and a test holds the two equal. With -bench it prints how the
+// costs stand to what a run of the benchmark measured.
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -191,6 +195,9 @@ func main() {
 }
 
 func run(args []string, out io.Writer) error {
+	if len(args) == 2 && args[0] == "-bench" {
+		return compare(args[1], out)
+	}
 	wanted := sizes
 	if len(args) > 0 {
 		wanted = nil
@@ -203,5 +210,41 @@ func run(args []string, out io.Writer) error {
 		wanted = append(wanted, members)
 	}
 	fmt.Fprint(out, table(wanted))
+	return nil
+}
+
+// compare prints each cost beside the median of what the benchmark's report in
+// the file measured. What a cold session costs stands in no single report.
+func compare(path string, out io.Writer) error {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read report: %w", err)
+	}
+	var report struct{ Slices []map[string]any }
+	if err := json.Unmarshal(raw, &report); err != nil {
+		return fmt.Errorf("read report: %w", err)
+	}
+	for _, c := range []struct {
+		contestant string
+		cost       cost
+	}{{"home", firstScreen}, {"checkin", checkIn}, {"board", board}} {
+		for _, part := range []struct {
+			key   string
+			typed time.Duration
+		}{{"server_us", c.cost.service}, {"mariadb_us", c.cost.mysql}, {"redis_us", c.cost.redis}} {
+			var all []float64
+			for _, s := range report.Slices {
+				if us, ok := s[part.key].(float64); ok && s["contestant"] == c.contestant {
+					all = append(all, us)
+				}
+			}
+			if slices.Sort(all); len(all) == 0 {
+				fmt.Fprintf(out, "%s %s：这里 %d，没有测\n", c.contestant, part.key, part.typed.Microseconds())
+				continue
+			}
+			measured := (all[(len(all)-1)/2] + all[len(all)/2]) / 2
+			fmt.Fprintf(out, "%s %s：这里 %d，测得 %.0f（%+.0f）\n", c.contestant, part.key, part.typed.Microseconds(), measured, measured-float64(part.typed.Microseconds()))
+		}
+	}
 	return nil
 }

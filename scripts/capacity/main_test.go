@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -71,5 +73,24 @@ func TestMoreMembersNeverNeedLess(t *testing.T) {
 			t.Errorf("%d members need %+v, fewer %+v", members, n, before)
 		}
 		before = n
+	}
+}
+
+func TestEachCostStandsBesideWhatWasMeasured(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "bench.json")
+	err := os.WriteFile(path, []byte(`{"slices":[{"contestant":"board","server_us":60,"mariadb_us":1,"redis_us":5},{"contestant":"board","server_us":70,"mariadb_us":3,"redis_us":5}]}`), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := run([]string{"-bench", path}, &out); err != nil {
+		t.Fatal(err)
+	}
+	typed := board.service.Microseconds()
+	for _, want := range []string{fmt.Sprintf("board server_us：这里 %d，测得 65（%+d）\n", typed, 65-typed), fmt.Sprintf("home server_us：这里 %d，没有测\n", firstScreen.service.Microseconds())} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not said:\n%s", want, out.String())
+		}
 	}
 }
