@@ -227,3 +227,46 @@ func FuzzOrientation(f *testing.F) {
 		}
 	})
 }
+
+// Whatever is sent as a photo is refused as what it is, or becomes a JPEG that
+// is no larger than one may be and holds the picture alone: between its beginning
+// and its end stand the tables and the pixels, and nothing that a person wrote.
+func FuzzRemake(f *testing.F) {
+	small := asJPEG(f, quarters(32, 16))
+	for _, seed := range [][]byte{
+		small, asPNG(f, quarters(16, 32)), asPNG(f, image.NewNRGBA(image.Rect(0, 0, 4, 4))), asPNG(f, image.NewGray16(image.Rect(0, 0, 4, 4))), asJPEG(f, image.NewGray(image.Rect(0, 0, 9, 9))),
+		withExif(small, binary.BigEndian, 6), withExif(small, binary.LittleEndian, 8), append(bytes.Clone(small), "PK\x03\x04PLANTED"...),
+		append(append(bytes.Clone(small[:2]), "\xff\xfe\x00\x09PLANTED"...), small[2:]...), small[:len(small)/2], asJPEG(f, quarters(3000, 1)), []byte("\xff\xd8\xff"),
+		pngHeader(50_000, 50_000), pngHeader(10, 0), pngHeader(1<<31-1, 1<<31-1), jpegHeader(f, 50_000, 50_000), nil, []byte("GIF89a"),
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		is, _, err := image.DecodeConfig(bytes.NewReader(raw))
+		said := int64(is.Width) * int64(is.Height)
+		if err == nil && said > 1<<20 && said <= maxPicturePixels {
+			t.Skip("it would take a second")
+		}
+		got, err := remake(t.Context(), bytes.NewReader(raw))
+		if err != nil {
+			if !errors.Is(err, model.ErrPhotoType) && !errors.Is(err, model.ErrPhotoBroken) && !errors.Is(err, model.ErrPhotoTooLarge) {
+				t.Errorf("refused with %v", err)
+			}
+			return
+		}
+		kept, err := jpeg.Decode(bytes.NewReader(got.content))
+		if err != nil || kept.Bounds().Size() != image.Pt(got.width, got.height) || max(got.width, got.height) > pictureSide || said > maxPicturePixels || got.digest != digestOf(got.content) {
+			t.Fatalf("%d×%d pixels became %d×%d: %v", is.Width, is.Height, got.width, got.height, err)
+		}
+		at := 2
+		for got.content[at+1] != 0xda { // the pixels
+			if marker := got.content[at+1]; marker != 0xdb && marker != 0xc0 && marker != 0xc4 { // tables, size, tables
+				t.Fatalf("a segment %x is kept", marker)
+			}
+			at += 2 + int(binary.BigEndian.Uint16(got.content[at+2:]))
+		}
+		if end := bytes.Index(got.content[at:], []byte{0xff, 0xd9}); at+end != len(got.content)-2 {
+			t.Errorf("%d bytes stand behind the picture", len(got.content)-at-end-2)
+		}
+	})
+}

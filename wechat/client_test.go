@@ -10,10 +10,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/silenceper/wechat/v2/util"
 
@@ -42,7 +44,7 @@ func simulated(t *testing.T, cfg sim.Config, change ...func(*wechat.Config)) (*s
 }
 
 // connect makes a client of whatever listens at base.
-func connect(t *testing.T, base string, change ...func(*wechat.Config)) *wechat.Client {
+func connect(t testing.TB, base string, change ...func(*wechat.Config)) *wechat.Client {
 	t.Helper()
 	cfg := wechat.Config{AppID: appID, AppSecret: appSecret, BaseURL: base, Now: time.Now}
 	for _, f := range change {
@@ -56,7 +58,7 @@ func connect(t *testing.T, base string, change ...func(*wechat.Config)) *wechat.
 }
 
 // scripted serves the answers that no honest platform gives. A token is always to be had.
-func scripted(t *testing.T, answer http.HandlerFunc) *httptest.Server {
+func scripted(t testing.TB, answer http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/cgi-bin/stable_token" {
@@ -443,3 +445,52 @@ func TestEveryExchangeIsObservedWithItsOutcome(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// Whatever answers in the platform's place, nobody panics, an error tells what to
+// do in few words without a secret, and a success hands on what can be used. A
+// message whose answer was not understood may have been sent.
+func FuzzAnAnswerOfThePlatform(f *testing.F) {
+	for _, seed := range []string{
+		`{"errcode":0,"msgid":1,"trace_id":"t","openid":"o1","session_key":"k","result":{"suggest":"pass"},"url_link":"https://wxaurl.cn/a","phone_info":{"purePhoneNumber":"13800000000"},` +
+			`"data":[{"priTmplId":"T","content":"主题:{{thing1.DATA}}","type":3}],"quota":{"daily_limit":1,"used":"0","remain":1}}`,
+		`{"errcode":"47003","errmsg":"argument invalid! data.thing3.value invalid rid: 1-2-3"}`, `{"errcode":40001,"errmsg":"invalid credential"}`,
+		`{"errcode":-1,"errmsg":"rid: ` + appSecret + `"}`, `{"errcode":-1,"errmsg":"rid: ` + strings.Repeat("1", 5000) + `"}`,
+		`{"errcode":43101,"errmsg":"` + plantedToken + ` https://api.weixin.qq.com\n"}`, `{"errcode":1e3}`, `{"errcode":{}}`, `{"errcode":null}`, `{}`, `[]`, `null`, "", "<html>", "\x89PNG\r\n\x1a\n", "{\"errmsg\":\"\xff\"}",
+	} {
+		f.Add([]byte(seed))
+	}
+	var body []byte
+	server := scripted(f, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) })
+	client := connect(f, server.URL)
+	f.Fuzz(func(t *testing.T, answer []byte) {
+		body = answer
+		for name, call := range calls(client) {
+			err := call(t.Context())
+			var e *wechat.Error
+			if err == nil {
+				continue
+			}
+			if !errors.As(err, &e) || e.Kind() == "" {
+				t.Fatalf("%s: %v (%T)", name, err, err)
+			}
+			if said := fmt.Sprintf("%v %s", err, e.Field); len(said) > 2000 || strings.ContainsFunc(said, unicode.IsControl) || strings.Contains(said, "://") ||
+				strings.Contains(said, appSecret) || strings.Contains(said, plantedToken) {
+				t.Errorf("%s says %.300q", name, said)
+			}
+			if unknown := e.Kind() == wechat.KindUnknownOutcome; unknown != (name == "Send" && e.Code == 0) {
+				t.Errorf("%s is %s: %v", name, e.Kind(), err)
+			}
+		}
+		if openID, err := client.SignIn(t.Context(), "CODE1"); err == nil && !plainName.MatchString(openID) {
+			t.Errorf("signed in as %q", openID)
+		}
+		if verdict, err := client.CheckText(t.Context(), "oPERSON", "学习"); err == nil && verdict != wechat.Pass && verdict != wechat.Review && verdict != wechat.Risky {
+			t.Errorf("the verdict is %q", verdict)
+		}
+		if phone, err := client.PhoneNumber(t.Context(), "CODE2"); err == nil && strings.Trim(phone, "0123456789") != "" {
+			t.Errorf("the number is %q", phone)
+		}
+	})
+}
+
+var plainName = regexp.MustCompile(`^[0-9A-Za-z_-]{1,64}$`)

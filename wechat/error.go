@@ -113,11 +113,11 @@ var (
 func (c *Client) refusal(api string, code int64, message string) *Error {
 	e := &Error{API: api, Code: code}
 	if m := ridPattern.FindStringSubmatch(message); m != nil {
-		e.RID = m[1]
+		e.RID = c.clean(m[1])
 		message = strings.Replace(message, m[0], "", 1)
 	}
 	if m := fieldPattern.FindStringSubmatch(message); m != nil {
-		e.Field = m[1]
+		e.Field = c.clean(m[1])
 	}
 	e.Message = c.clean(message)
 	e.kind = kindOf(api, code)
