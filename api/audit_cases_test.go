@@ -168,6 +168,22 @@ func TestM13_WhatIsRefusedForLackOfRightIsOnRecordAndDoesNotFillIt(t *testing.T)
 	})
 }
 
+func TestM1_APhoneNumberWhereAnIDBelongsIsNotOnRecord(t *testing.T) {
+	eachStage(t, func(t *testing.T, s *stage) {
+		m := s.aMeeting(1)
+		last := s.lastAudit()
+		want(t, m.phone(m.members[0]).get("/v1/members/19900000001/phone"), 404, "not_found")
+		want(t, m.phone(m.members[0]).get("/v1/members/1990000000100/phone"), 404, "not_found")
+		rows := s.entries("id > ? AND action = 'refused'", last)
+		if len(rows) != 2 || strings.Contains(rows[0].Details, "19900000001") || !strings.Contains(rows[0].Details, "/v1/members/199****0001/phone") {
+			t.Errorf("on record: %+v", rows)
+		}
+		if len(rows) == 2 && !strings.Contains(rows[1].Details, "/v1/members/1990000000100/phone") {
+			t.Errorf("an id that is no number to call is told as it was: %+v", rows[1])
+		}
+	})
+}
+
 func TestM11_TheServiceWorksByTheReplicasAccountAlone(t *testing.T) {
 	onServer(t, func(t *testing.T, s *stage) {
 		db := s.AsReplica()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"regexp"
 	"strconv"
 	"sync"
 	"time"
@@ -60,12 +61,17 @@ func (s *Audit) Refused(ctx context.Context, actor *model.Actor, operation, path
 	if !s.pace.take(strconv.FormatUint(actor.AccountID, 10)+":"+operation, rate.Every(time.Minute), refusalBurst) {
 		return
 	}
+	path = mobileNumber.ReplaceAllStringFunc(path, maskPhone)
 	err := auditBy(s.db.WithContext(context.WithoutCancel(ctx)), s.now(), actor, "refused", "account", actor.AccountID, refusal.Code,
 		map[string]string{"operation": operation, "path": path[:min(len(path), 200)]})
 	if err != nil {
 		s.log.WarnContext(ctx, "audit of a refusal", "error", err)
 	}
 }
+
+// mobileNumber is a phone number that somebody put where an id belongs: the
+// record carries none.
+var mobileNumber = regexp.MustCompile(`\b1[3-9][0-9]{9}\b`)
 
 // refusalBurst is how many refusals of one operation to one person are noted
 // at once; after that one a minute.
