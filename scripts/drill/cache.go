@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -24,11 +26,14 @@ func (s *stage) cache(ctx context.Context) error {
 	if s.long {
 		seconds = 60
 	}
+	client := s.stores.RedisClient()
+	defer func() { _ = client.Close() }()
+	if err := s.forgetful(ctx, client); err != nil {
+		return err
+	}
 	if err := s.openProduct(ctx, s.product.On(s.stores.DSN, s.stores.Redis)); err != nil {
 		return err
 	}
-	client := s.stores.RedisClient()
-	defer func() { _ = client.Close() }()
 	end := beside(ctx, func(ctx context.Context) {
 		every(ctx, 2*time.Second, func(int) {
 			s.history.event("empty Redis: %v", client.FlushAll(ctx).Err())
@@ -65,13 +70,45 @@ func (s *stage) cache(ctx context.Context) error {
 	if err := s.reviveRedis(ctx, client); err != nil {
 		return err
 	}
-	if err := s.settle(ctx, o.and(stuck).and(away)); err != nil {
+	all := o.and(stuck).and(away)
+	if err := s.settle(ctx, all); err != nil {
 		return err
 	}
 	if err := s.shown(ctx, 5*time.Second); err != nil {
 		return err
 	}
+	if err := s.seesDrift(ctx, all); err != nil {
+		return err
+	}
 	return s.oldDump(ctx)
+}
+
+// forgetful is the control: a service that has its sessions in Redis alone.
+// Emptying Redis ends them, and whoever arrives after that is logged out.
+func (s *stage) forgetful(ctx context.Context, client *redis.Client) error {
+	if err := s.openProduct(ctx, s.product.On(s.stores.DSN, s.stores.Redis)); err != nil {
+		return err
+	}
+	var fault error
+	end := beside(ctx, func(ctx context.Context) {
+		if fault = sleep(ctx, 500*time.Millisecond); fault == nil {
+			s.history.event("empty Redis, and the sessions with it")
+			fault = errors.Join(s.stores.DB.WithContext(ctx).Exec("UPDATE sessions SET revoked_at = seen_at WHERE revoked_at IS NULL").Error,
+				client.FlushAll(ctx).Err())
+		}
+	})
+	o := s.arrive(ctx, crowd{people: s.people(300), rate: 300})
+	end()
+	if err := errors.Join(fault, s.stores.DB.WithContext(ctx).Exec("UPDATE sessions SET revoked_at = NULL WHERE revoked_at = seen_at").Error); err != nil {
+		return fmt.Errorf("lose the sessions: %w", err)
+	}
+	out, record := s.control(), s.control()
+	out.undisturbed(o, "会话只在 Redis 里的服务")
+	if err := record.settle(ctx, o); err != nil {
+		return err
+	}
+	s.check(len(out.failed) > 0 && len(record.failed) > 0, "对照：会话只在 Redis 里的服务，清空就掉线，看得出：%s", some(slices.Concat(out.failed, record.failed)))
+	return nil
 }
 
 func (s *stage) reviveRedis(ctx context.Context, client *redis.Client) error {
@@ -142,21 +179,34 @@ func (s *stage) oldDump(ctx context.Context) error {
 		return fmt.Errorf("read the dumped board: %w", err)
 	}
 	s.check(session != "" && board.Board.Tally.Present == 0, "对照：旧的 Redis 里确有已作废的会话和没人到的会场")
-	alive, asked := 0, 0
-	until := time.Now().Add(3 * time.Second)
-	for time.Now().Before(until) && ctx.Err() == nil {
+	alive, asked, err := s.alive(ctx, victim, 3*time.Second)
+	if err != nil {
+		return err
+	}
+	s.check(alive == 0, "作废的会话问了 %d 次，一次也没有复活：%d", asked, alive)
+	if alive, asked, err = s.alive(ctx, 0, 100*time.Millisecond); err != nil {
+		return err
+	}
+	s.check(asked > 0 && alive == asked, "对照：没有作废的会话问了 %d 次，%d 次是活的", asked, alive)
+	return s.shown(ctx, 5*time.Second)
+}
+
+// alive asks every replica for a while whether a person is signed in, and says
+// how often the answer was not that the session has ended.
+func (s *stage) alive(ctx context.Context, person int, while time.Duration) (alive, asked int, err error) {
+	until := time.Now().Add(while)
+	for time.Now().Before(until) {
 		for _, r := range s.replicas {
 			asked++
-			if s.ask(r, http.MethodGet, "/v1/me/code", victim) != http.StatusUnauthorized {
+			if s.ask(r, http.MethodGet, "/v1/me/code", person) != http.StatusUnauthorized {
 				alive++
 			}
 		}
 		if err := sleep(ctx, 20*time.Millisecond); err != nil {
-			return err
+			return 0, 0, err
 		}
 	}
-	s.check(alive == 0, "作废的会话问了 %d 次，一次也没有复活：%d", asked, alive)
-	return s.shown(ctx, 5*time.Second)
+	return alive, asked, nil
 }
 
 // kept is what Redis holds under a key, whatever the product's prefix.

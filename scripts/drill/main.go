@@ -37,7 +37,7 @@ var drills = []struct {
 	{"R13", "慢连接和大请求：别人照常签到", (*stage).hostile},
 	{"R19", "数据全部丢失：从备份恢复，一行不差，没人要重新登录", (*stage).restore},
 	{"R20", "一边签到一边随时出故障：没有偏差，内存不涨", (*stage).soak},
-	{"R14", "日志和 Redis 的键里没有令牌和个人信息", (*stage).secrets},
+	{"R14", "日志、Redis、给外人的答复和备份里没有令牌和个人信息", (*stage).secrets},
 }
 
 func main() {

@@ -91,11 +91,32 @@ func (s *stage) soak(ctx context.Context) error {
 	if err := s.settle(ctx, o); err != nil {
 		return err
 	}
+	if err := s.level(memory); err != nil {
+		return err
+	}
+	if err := s.shown(ctx, 5*time.Second); err != nil {
+		return err
+	}
+
+	leaking, swollen := s.control(), slices.Clone(memory)
+	for i := range swollen {
+		swollen[i] += 3 * growth * int64(i) / int64(len(swollen))
+	}
+	if err := leaking.level(swollen); err != nil {
+		return err
+	}
+	s.check(len(leaking.failed) == 1, "对照：同样的内存一路再漏 %d MiB，看得出：%s", 3*growth>>20, some(leaking.failed))
+	return s.seesDrift(ctx, o)
+}
+
+// level checks that a replica held no more memory at the end than before,
+// when it had been warm for a while.
+func (s *stage) level(memory []int64) error {
 	quarter := len(memory) / 4
 	if quarter == 0 {
 		return fmt.Errorf("the memory of a replica was never seen")
 	}
 	before, after := slices.Max(memory[quarter:2*quarter]), slices.Max(memory[3*quarter:])
 	s.check(after-before < growth, "内存没有越涨越多：前半 %d MiB，最后 %d MiB", before>>20, after>>20)
-	return s.shown(ctx, 5*time.Second)
+	return nil
 }

@@ -24,6 +24,8 @@ type stage struct {
 	failed  []string // what was not kept
 	late    int      // of these, promises about time
 
+	controls bool // what it finds is told by the control alone
+
 	program  rig.Program // what the replicas run
 	table    string      // where they record
 	meeting  *rig.Meeting
@@ -48,6 +50,10 @@ func (s *stage) check(kept bool, format string, args ...any) {
 // note says what counts for nothing.
 func (s *stage) note(format string, args ...any) {
 	line := fmt.Sprintf(format, args...)
+	if s.controls {
+		s.history.event("对照之中：%s", line)
+		return
+	}
 	fmt.Println("  " + line)
 	s.history.event("%s", line)
 }

@@ -59,9 +59,9 @@ func Found(ctx context.Context, db *gorm.DB, branches, perBranch, past int) (*To
 	var posts []model.Post
 	for i := range n {
 		id := memberID(i)
-		members[i] = model.Member{ID: id, Name: fmt.Sprintf("党员%06d", i), Status: model.FullMember, CreatedAt: now}
+		members[i] = model.Member{ID: id, Name: t.Name(i), Status: model.FullMember, CreatedAt: now}
 		memberships[i] = model.Membership{MemberID: id, BranchID: t.Branch(i), Span: always}
-		accounts[i] = model.Account{ID: id, OpenID: fmt.Sprintf("rig-openid-%06d", i), MemberID: &id, BoundAt: &now, CreatedAt: now}
+		accounts[i] = model.Account{ID: id, OpenID: t.OpenID(i), MemberID: &id, BoundAt: &now, CreatedAt: now}
 		hash := sha256.Sum256([]byte(t.Token(i)))
 		sessions[i] = model.Session{ID: id, TokenHash: base64.RawURLEncoding.EncodeToString(hash[:]), AccountID: id,
 			CreatedAt: now, SeenAt: now, ExpiresAt: now.AddDate(0, 0, 30)}
@@ -90,6 +90,18 @@ func memberID(person int) uint64 { return uint64(person) + 1 }
 
 // Size is how many people live here.
 func (t *Town) Size() int { return t.branches * t.perBranch }
+
+// PerBranch is how many people are in each branch.
+func (t *Town) PerBranch() int { return t.perBranch }
+
+// Name is what a person is called.
+func (t *Town) Name(person int) string { return fmt.Sprintf("党员%06d", person) }
+
+// OpenID is what the platform calls a person.
+func (t *Town) OpenID(person int) string { return fmt.Sprintf("rig-openid-%06d", person) }
+
+// Phone is a person's number, which is on record only once somebody enrols it.
+func (t *Town) Phone(person int) string { return fmt.Sprintf("1990%07d", person) }
 
 // Branch is the branch of a person.
 func (t *Town) Branch(person int) uint64 { return uint64(person/t.perBranch) + 1 }
