@@ -245,7 +245,7 @@ func FuzzRemake(f *testing.F) {
 		is, _, err := image.DecodeConfig(bytes.NewReader(raw))
 		said := int64(is.Width) * int64(is.Height)
 		if err == nil && said > 1<<20 && said <= maxPicturePixels {
-			t.Skip("it would take a second")
+			return // it would take a second
 		}
 		got, err := remake(t.Context(), bytes.NewReader(raw))
 		if err != nil {
