@@ -45,7 +45,8 @@ const (
 func newCache(client redis.UniversalClient, prefix string, log *slog.Logger) *cache {
 	return &cache{redis: client, prefix: prefix, flights: make(chan struct{}, lookupFlights), breaker: gobreaker.NewCircuitBreaker[[]redis.Cmder](gobreaker.Settings{
 		Name: "redis", Timeout: time.Second,
-		ReadyToTrip:  func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= 3 },
+		// All reads that may be under way: had one more to fail, it would hang as long again.
+		ReadyToTrip:  func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= lookupFlights },
 		IsSuccessful: func(err error) bool { return err == nil || errors.Is(err, context.Canceled) },
 		OnStateChange: func(_ string, from, to gobreaker.State) {
 			log.Warn("redis breaker", "from", from.String(), "to", to.String())
