@@ -119,9 +119,9 @@ type bench struct {
 	stores   *rig.Stores
 	town     *rig.Town
 	product  *rig.Process
-	second   *rig.Process // replica of the product
-	other    *rig.Process // of the source beside, if any
-	embedded *bench       // the product on the stores inside its process, with a town of its own
+	pair     [2]*rig.Process // replicas of the product that share what it has: a core for each
+	other    *rig.Process    // of the source beside, if any
+	embedded *bench          // the product on the stores inside its process, with a town of its own
 	peers    map[string]*peer
 	opponent map[string]*rig.Process
 	listed   bool // the slots that are looked through are there
@@ -173,8 +173,10 @@ func build(ctx context.Context, p plan, dir string) (_ *bench, err error) {
 		return nil, err
 	}
 	if b.wants("checkin2") {
-		if b.second, err = start(program); err != nil {
-			return nil, err
+		for i := range b.pair {
+			if b.pair[i], err = start(program.With("GOMAXPROCS=1")); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if b.wants("embedded") {

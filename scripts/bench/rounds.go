@@ -74,7 +74,7 @@ func (b *bench) contestants() []contestant {
 			contestant{name: "signup" + mark, process: process, prepare: func() (load, error) { return b.signUps(process) }})
 	}
 	add("", b.product)
-	all = append(all, contestant{name: "checkin2", process: b.product, second: b.second, prepare: func() (load, error) { return b.checkIns(b.product) }})
+	all = append(all, contestant{name: "checkin2", process: b.pair[0], second: b.pair[1], prepare: func() (load, error) { return b.checkIns(b.product) }})
 	if b.embedded != nil {
 		all = append(all, contestant{name: "embedded", process: b.embedded.product, prepare: func() (load, error) { return b.embedded.checkIns(b.embedded.product) }})
 	}
