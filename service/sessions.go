@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -29,9 +30,9 @@ type Sessions struct {
 	settings Settings
 	now      func() time.Time
 	log      *slog.Logger
-	loads    *groups[string, *sessionCopy]   // by the hash of the token
-	copies   *groups[*sessionCopy, struct{}] // on their way to Redis; nobody waits
-	uses     *groups[uint64, struct{}]       // of sessions, on their way to the database; nobody waits
+	loads    *groups[string, *sessionCopy]     // by the hash of the token
+	copies   *groups[[]*sessionCopy, struct{}] // on their way to Redis; nobody waits
+	uses     *groups[[]uint64, struct{}]       // of sessions, on their way to the database; nobody waits
 	pace     buckets
 
 	mu      sync.Mutex
@@ -46,14 +47,15 @@ const (
 	clockSkew     = 10 * time.Second       // how far replicas' clocks may differ
 	sessionGroup  = 128                    // the most sessions that are loaded together
 	sessionQueue  = 4096                   // beyond that callers are asked to come again
+	afterLoads    = 8                      // the most groups of which something is kept together
 	usesPatience  = time.Second            // then the use of a group is noted another time
 )
 
 func newSessions(p Parts, c *cache) *Sessions {
 	s := &Sessions{db: p.DB, cache: c, platform: p.Platform, settings: p.Settings, now: p.Now, log: p.Log, changed: map[uint64]time.Time{}}
 	s.loads = newGroups(sessionGroup, sessionQueue, s.load)
-	s.copies = newGroups(sessionGroup, sessionQueue, s.leaveCopies)
-	s.uses = newGroups(sessionGroup, sessionQueue, s.noteUses)
+	s.copies = newGroups(afterLoads, sessionQueue/sessionGroup, s.leaveCopies)
+	s.uses = newGroups(afterLoads, sessionQueue/sessionGroup, s.noteUses)
 	return s
 }
 
@@ -344,18 +346,16 @@ func (s *Sessions) load(ctx context.Context, group []*rider[string, *sessionCopy
 			r.answer(nil, model.ErrSignInAgain)
 		}
 	}
-	for _, c := range copies {
-		s.copies.tell(c)
-	}
-	for _, id := range used {
-		s.uses.tell(id)
+	s.copies.tell(slices.Collect(maps.Values(copies)))
+	if len(used) > 0 {
+		s.uses.tell(used)
 	}
 }
 
 // leaveCopies leaves copies of sessions in Redis.
-func (s *Sessions) leaveCopies(ctx context.Context, group []*rider[*sessionCopy, struct{}]) {
-	values := make(map[string]string, len(group))
-	for _, c := range questions(group) {
+func (s *Sessions) leaveCopies(ctx context.Context, group []*rider[[]*sessionCopy, struct{}]) {
+	values := map[string]string{}
+	for _, c := range slices.Concat(questions(group)...) {
 		text, err := json.Marshal(c)
 		if err != nil {
 			s.log.ErrorContext(ctx, "no copy of a session", "session", c.Actor.SessionID, "error", err)
@@ -368,14 +368,15 @@ func (s *Sessions) leaveCopies(ctx context.Context, group []*rider[*sessionCopy,
 
 // noteUses notes that the sessions were used. What cannot be noted now is noted
 // when they are loaded the next time.
-func (s *Sessions) noteUses(ctx context.Context, group []*rider[uint64, struct{}]) {
+func (s *Sessions) noteUses(ctx context.Context, group []*rider[[]uint64, struct{}]) {
+	ids := slices.Concat(questions(group)...)
 	ctx, cancel := context.WithTimeout(ctx, usesPatience)
 	defer cancel()
 	err := retried(func() error { // they may be ended at the same time
-		return s.db.WithContext(ctx).Model(&model.Session{}).Where("id IN ?", questions(group)).Update("seen_at", s.now()).Error
+		return s.db.WithContext(ctx).Model(&model.Session{}).Where("id IN ?", ids).Update("seen_at", s.now()).Error
 	})
 	if err != nil {
-		s.log.WarnContext(ctx, "the use of sessions is not noted", "sessions", len(group), "error", err)
+		s.log.WarnContext(ctx, "the use of sessions is not noted", "sessions", len(ids), "error", err)
 	}
 }
 
