@@ -29,12 +29,12 @@ import (
 type cost struct{ service, mysql, redis time.Duration }
 
 var (
-	firstScreen = cost{97 * time.Microsecond, 67 * time.Microsecond, 6 * time.Microsecond}
-	checkIn     = cost{105 * time.Microsecond, 36 * time.Microsecond, 7 * time.Microsecond}
-	board       = cost{63 * time.Microsecond, 1 * time.Microsecond, 5 * time.Microsecond}
+	firstScreen = cost{136 * time.Microsecond, 93 * time.Microsecond, 7 * time.Microsecond}
+	checkIn     = cost{118 * time.Microsecond, 41 * time.Microsecond, 6 * time.Microsecond}
+	board       = cost{78 * time.Microsecond, 1 * time.Microsecond, 5 * time.Microsecond}
 
 	// A session that Redis does not have: what a check-in costs more with -cold 1.
-	session = cost{70 * time.Microsecond, 85 * time.Microsecond, 16 * time.Microsecond}
+	session = cost{59 * time.Microsecond, 112 * time.Microsecond, 6 * time.Microsecond}
 )
 
 // What people do on their way in. A phone that has not called for long
