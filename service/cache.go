@@ -124,6 +124,9 @@ func (c *cache) set(ctx context.Context, key, value string, life time.Duration) 
 
 // setAll keeps the values for a while, or does nothing.
 func (c *cache) setAll(ctx context.Context, values map[string]string, life time.Duration) {
+	if len(values) == 0 {
+		return // no round trip, so nothing that the breaker could learn
+	}
 	_, _ = c.do(ctx, func(ctx context.Context, p redis.Pipeliner) {
 		for key, value := range values {
 			p.Set(ctx, c.prefix+key, value, life)
