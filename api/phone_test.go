@@ -198,7 +198,10 @@ var personal = regexp.MustCompile(`(?:^|[^0-9A-Za-z_-])(1[3-9][0-9]{9}|o[0-9A-Za
 // openid of a WeChat or a token. Whatever a test of this package is answered is
 // searched for it.
 func told(status int, content []byte) string {
-	if found := personal.FindSubmatch(content); found != nil && status >= 400 {
+	if status < 400 {
+		return ""
+	}
+	if found := personal.FindSubmatch(content); found != nil {
 		return string(found[1])
 	}
 	return ""
