@@ -124,9 +124,6 @@ func (c *cache) set(ctx context.Context, key, value string, life time.Duration) 
 
 // setAll keeps the values for a while, or does nothing.
 func (c *cache) setAll(ctx context.Context, values map[string]string, life time.Duration) {
-	if len(values) == 0 {
-		return // no round trip, so nothing that the breaker could learn
-	}
 	_, _ = c.do(ctx, func(ctx context.Context, p redis.Pipeliner) {
 		for key, value := range values {
 			p.Set(ctx, c.prefix+key, value, life)
@@ -162,11 +159,14 @@ func (c *cache) ping(ctx context.Context) error {
 }
 
 func (c *cache) do(ctx context.Context, fill func(context.Context, redis.Pipeliner)) ([]redis.Cmder, error) {
+	p := c.redis.Pipeline()
+	fill(ctx, p)
+	if p.Len() == 0 {
+		return nil, nil // no round trip, so nothing that the breaker could learn
+	}
 	return c.breaker.Execute(func() ([]redis.Cmder, error) {
 		ctx, cancel := context.WithTimeout(ctx, cachePatience)
 		defer cancel()
-		p := c.redis.Pipeline()
-		fill(ctx, p)
 		commands, err := p.Exec(ctx)
 		if errors.Is(err, redis.Nil) {
 			err = nil
